@@ -1,0 +1,276 @@
+"""One imported data set: arrays decoded once, opened in milliseconds, named by their content.
+
+`cache/datasets/<fingerprint>/` holds `images.npy`, `labels.npy`, `splits.npy`, `hashes.npy`,
+`names.json` and `meta.json`. Everything derived from a data set is stored under its fingerprint.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer import storage
+from fer.emotions import EMOTIONS, IMAGE_SIZE
+from fer.errors import UnknownName, UserError
+
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
+FORMAT_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels and splits.
+
+    Attributes:
+        fingerprint: 16 hexadecimal digits of a SHA-256 over pixels, labels, splits and names.
+        name: what the user calls it.
+        images: (N, 48, 48) uint8, memory-mapped and read-only.
+        labels: (N,) uint8, index into `EMOTIONS`.
+        splits: (N,) uint8, index into `SPLITS`.
+        names: N names, `<split>/<class>/<file>` for folders, `row <n>` for a csv.
+        hashes: (N,) `V16`, BLAKE2b of the pixels: equal exactly when the images are pixel-identical.
+        meta: source, import time, quarantined entries and whatever the importer recorded.
+        directory: where it is stored.
+    """
+
+    fingerprint: str
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    names: list[str]
+    hashes: np.ndarray
+    meta: dict[str, Any] = field(repr=False, default_factory=dict)
+    directory: Path = field(repr=False, default=Path())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, split: str) -> np.ndarray:
+        """(M,) int64 indices, ascending, of a split or of a finer part (`PublicTest`, …)."""
+        if split in SPLITS:
+            return np.flatnonzero(self.splits == SPLITS.index(split))
+        if split in PARTS:
+            return np.flatnonzero(self.parts == split)
+        raise UnknownName("split", split, [*SPLITS, *PARTS])
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """(N,) str: `Training`, `PublicTest` or `PrivateTest` by file name or csv usage, else ''."""
+        usage = self.meta.get("usage")
+        keys = usage if usage else [name.rsplit("/", 1)[-1].split("_", 1)[0] for name in self.names]
+        return np.array([key if key in PARTS else "" for key in keys])
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """`{split: {class: images}}` for every split that has images."""
+        table = {}
+        for code, split in enumerate(SPLITS):
+            per_class = np.bincount(self.labels[self.splits == code], minlength=len(EMOTIONS))
+            if per_class.sum():
+                table[split] = {emotion: int(n) for emotion, n in zip(EMOTIONS, per_class, strict=True)}
+        return table
+
+    def derived(self, *path: str) -> Path:
+        """Where results computed from this data set are stored."""
+        return storage.cache_directory() / "derived" / self.fingerprint / Path(*path)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a list of data sets shows, without opening the arrays."""
+
+    fingerprint: str
+    name: str
+    images: int
+    counts: dict[str, dict[str, int]]
+    source: str
+    imported: float
+    quarantined: int
+    meta: dict[str, Any] = field(repr=False, default_factory=dict)
+
+
+def datasets_directory() -> Path:
+    return storage.cache_directory() / "datasets"
+
+
+def pixel_hashes(images: np.ndarray) -> np.ndarray:
+    """(N,) `V16` BLAKE2b-128 of each (48, 48) uint8 image; equal exactly for identical pixels."""
+    contiguous = np.ascontiguousarray(images, dtype=np.uint8)
+    digests = b"".join(hashlib.blake2b(image.data, digest_size=16).digest() for image in contiguous)
+    return np.frombuffer(digests, dtype="V16")
+
+
+def save_dataset(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    splits: np.ndarray,
+    names: list[str],
+    meta: dict[str, Any] | None = None,
+) -> Dataset:
+    """Store arrays as a data set and return it; content that is already stored is returned as it is.
+
+    Args:
+        name: 1–60 letters, digits, spaces, dots, dashes or underscores.
+        images: (N, 48, 48) uint8.
+        labels: (N,) index into `EMOTIONS`.
+        splits: (N,) index into `SPLITS`.
+        names: N unique names.
+        meta: recorded beside the arrays (`source`, `quarantined`, `usage`, …).
+
+    Raises:
+        UserError: no images, shapes that do not match, or a name that cannot be used.
+    """
+    check_name(name)
+    images = np.ascontiguousarray(images, dtype=np.uint8)
+    labels = np.asarray(labels, dtype=np.uint8)
+    splits = np.asarray(splits, dtype=np.uint8)
+    _check(images, labels, splits, names)
+    fingerprint = _fingerprint(images, labels, splits, names)
+    directory = datasets_directory() / fingerprint
+    if not (directory / "meta.json").exists():
+        content = dict(meta or {}) | {
+            "format": FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "name": _free_name(name),
+            "images": len(labels),
+            "imported": time.time(),
+        }
+        content.setdefault("source", "")
+        content.setdefault("quarantined", [])
+        with storage.replacing_directory(directory) as staging:
+            np.save(staging / "images.npy", images)
+            np.save(staging / "labels.npy", labels)
+            np.save(staging / "splits.npy", splits)
+            np.save(staging / "hashes.npy", pixel_hashes(images))
+            (staging / "names.json").write_text(json.dumps(names), encoding="utf-8")
+            content["counts"] = Dataset("", "", images, labels, splits, names, labels).counts()
+            (staging / "meta.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return open_dataset(fingerprint)
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Every imported data set, the newest first; folders half deleted or foreign are skipped."""
+    found = []
+    for meta_path in datasets_directory().glob("*/meta.json"):
+        if meta_path.parent.name.startswith(storage.STAGING_PREFIX):
+            continue
+        meta = storage.read_json(meta_path)
+        if meta.get("format") != FORMAT_VERSION:
+            continue
+        found.append(
+            DatasetInfo(
+                fingerprint=meta["fingerprint"],
+                name=meta["name"],
+                images=meta["images"],
+                counts=meta["counts"],
+                source=meta["source"],
+                imported=meta["imported"],
+                quarantined=len(meta["quarantined"]),
+                meta=meta,
+            )
+        )
+    return sorted(found, key=lambda info: info.imported, reverse=True)
+
+
+def open_dataset(key: str) -> Dataset:
+    """Open a data set by fingerprint (or at least six first digits of it) or by name.
+
+    Raises:
+        UnknownName: there is none; the message lists those there are.
+        UserError: the key fits several.
+    """
+    info = _find(key)
+    directory = datasets_directory() / info.fingerprint
+    return Dataset(
+        fingerprint=info.fingerprint,
+        name=info.name,
+        images=np.load(directory / "images.npy", mmap_mode="r"),
+        labels=np.load(directory / "labels.npy"),
+        splits=np.load(directory / "splits.npy"),
+        names=storage.read_json(directory / "names.json"),
+        hashes=np.load(directory / "hashes.npy"),
+        meta=info.meta,
+        directory=directory,
+    )
+
+
+def rename_dataset(key: str, name: str) -> None:
+    """Give a data set another name; its fingerprint, and so everything derived, stays."""
+    check_name(name)
+    info = _find(key)
+    if any(other.name == name and other.fingerprint != info.fingerprint for other in list_datasets()):
+        raise UserError(f"Another data set is already called {name!r}. Choose another name.")
+    storage.write_json(
+        datasets_directory() / info.fingerprint / "meta.json", info.meta | {"name": name}
+    )
+
+
+def delete_dataset(key: str) -> None:
+    """Remove a data set and what was derived from it; runs trained on it stay."""
+    info = _find(key)
+    shutil.rmtree(datasets_directory() / info.fingerprint)
+    shutil.rmtree(storage.cache_directory() / "derived" / info.fingerprint, ignore_errors=True)
+
+
+def check_name(name: str) -> str:
+    """`name` if it can name a data set, run, selection or preset on every system and in every link.
+
+    Raises:
+        UserError: it is empty, too long, or has other characters than letters, digits, `. _ -` and
+            spaces, or is a device name of Windows.
+    """
+    reserved = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
+    stem = str(name).split(".", 1)[0].strip().lower()
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.strip(" .") or stem in reserved:
+        raise UserError(
+            f"The name {str(name)[:80]!r} cannot be used: 1 to 60 letters, digits, spaces, dots, "
+            "dashes or underscores, starting with a letter or digit."
+        )
+    return name
+
+
+def _find(key: str) -> DatasetInfo:
+    datasets = list_datasets()
+    exact = [d for d in datasets if key in (d.fingerprint, d.name)]
+    matches = exact or [d for d in datasets if len(str(key)) >= 6 and d.fingerprint.startswith(str(key))]
+    if not matches:
+        raise UnknownName("data set", key, [d.name for d in datasets])
+    if len(matches) > 1:
+        raise UserError(f"{key!r} fits {len(matches)} data sets; use the fingerprint.")
+    return matches[0]
+
+
+def _free_name(name: str) -> str:
+    taken = {info.name for info in list_datasets()}
+    candidates = [name, *(f"{name[:56]}-{n}" for n in range(2, 1000))]
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _fingerprint(images: np.ndarray, labels: np.ndarray, splits: np.ndarray, names: list[str]) -> str:
+    digest = hashlib.sha256()
+    for part in (images.data, labels.tobytes(), splits.tobytes(), "\0".join(names).encode()):
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _check(images: np.ndarray, labels: np.ndarray, splits: np.ndarray, names: list[str]) -> None:
+    if len(labels) == 0:
+        raise UserError("No usable image was found, so there is nothing to import.")
+    if images.shape != (len(labels), IMAGE_SIZE, IMAGE_SIZE):
+        raise UserError(
+            f"Images have shape {images.shape}; expected ({len(labels)}, {IMAGE_SIZE}, {IMAGE_SIZE})."
+        )
+    if len(splits) != len(labels) or len(names) != len(labels) or len(set(names)) != len(names):
+        raise UserError("Labels, splits and names must be equally many, and names unique.")
+    if labels.max() >= len(EMOTIONS) or splits.max() >= len(SPLITS):
+        raise UserError("A label or split is out of range.")

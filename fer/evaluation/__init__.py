@@ -1,0 +1,1 @@
+"""How good a run is, and whether two runs differ: predictions, metrics, calibration, comparison, report."""

@@ -1,0 +1,1 @@
+"""What the browser shows: navigation, widgets, charts and panels around the `fer` library."""

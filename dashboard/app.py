@@ -1,0 +1,24 @@
+"""Entry file of the Streamlit app: page settings and navigation, nothing else."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dashboard import navigation, panels  # noqa: E402
+
+st.set_page_config(page_title="FER-2013 dashboard", page_icon=":material/mood:", layout="wide")
+
+chosen = st.navigation(
+    {
+        section: [
+            st.Page(spec.path, title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home")
+            for spec in specs
+        ]
+        for section, specs in navigation.sections().items()
+    }
+)
+with panels.errors_shown():
+    chosen.run()

@@ -1,0 +1,125 @@
+"""Every cache decorator of the app, wrapped around `fer` functions.
+
+Keys are fingerprints, run ids and modification times, never arrays or models, so moving a slider
+recomputes nothing and a finished training is seen at once. The cache folder is part of every key
+because tests and classes move it. TensorFlow is imported only by `model` and `predictor`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fer import storage
+from fer.data.dataset import Dataset, open_dataset
+
+
+def dataset(fingerprint: str) -> Dataset:
+    """The data set with this fingerprint, opened once for all sessions."""
+    return _dataset(str(storage.cache_directory()), fingerprint)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _dataset(cache: str, fingerprint: str) -> Dataset:
+    return open_dataset(fingerprint)
+
+
+def statistics(fingerprint: str) -> dict[str, Any]:
+    """`fer.analysis.statistics.statistics` of a data set."""
+    return _statistics(str(storage.cache_directory()), fingerprint)
+
+
+@st.cache_data(max_entries=16, show_spinner="Counting pixels …")
+def _statistics(cache: str, fingerprint: str) -> dict[str, Any]:
+    from fer.analysis.statistics import statistics as compute
+
+    return compute(_dataset(cache, fingerprint))
+
+
+def audit(fingerprint: str) -> dict[str, Any]:
+    """`fer.data.audit.audit` of a data set."""
+    return _audit(str(storage.cache_directory()), fingerprint)
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for duplicates and leaks …")
+def _audit(cache: str, fingerprint: str) -> dict[str, Any]:
+    from fer.data.audit import audit as compute
+
+    return compute(_dataset(cache, fingerprint))
+
+
+def history(directory: Path) -> pd.DataFrame:
+    """History of a run; read again only when its file changed."""
+    path = directory / "history.csv"
+    return _history(str(directory), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _history(directory: str, changed: int) -> pd.DataFrame:
+    from fer.runs import open_run
+
+    return open_run(Path(directory).name).history()
+
+
+def report(directory: Path, fingerprint: str | None, split: str) -> dict[str, Any]:
+    """Report of a run on a split of a data set (its own when None); read again when predictions changed."""
+    changed = max((p.stat().st_mtime_ns for p in directory.glob("predictions*.npz")), default=0)
+    return _report(str(directory), fingerprint, split, changed)
+
+
+@st.cache_data(max_entries=512, show_spinner="Computing the report …")
+def _report(directory: str, fingerprint: str | None, split: str, changed: int) -> dict[str, Any]:
+    from fer.evaluation.report import run_report
+
+    return run_report(Path(directory), dataset(fingerprint) if fingerprint else None, split)
+
+
+def model(directory: Path) -> Any:
+    """Keras model of a run in float32, loaded once for all sessions."""
+    return _model(str(directory), (directory / "best.keras").stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Loading the model …")
+def _model(directory: str, changed: int) -> Any:
+    from fer.models.loading import load_model
+
+    return load_model(Path(directory) / "best.keras")
+
+
+def predictor(directories: tuple[Path, ...]) -> Any:
+    """`fer.prediction.Predictor` of these runs, loaded once for all sessions."""
+    key = tuple((str(d), (d / "best.keras").stat().st_mtime_ns) for d in directories)
+    return _predictor(key)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the models …")
+def _predictor(key: tuple[tuple[str, int], ...]) -> Any:
+    from fer.prediction import Predictor
+
+    return Predictor([Path(directory) for directory, _ in key])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def demo_photo(seed: int) -> bytes:
+    """A drawn photo with one face, as PNG: for trying the Predict page without a photo at hand."""
+    import cv2
+
+    from fer.data.demo import draw_photo
+
+    photo, _ = draw_photo(seed)
+    return cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def one_of_each(fingerprint: str) -> tuple[list[Any], list[str]]:
+    """A training face and its name for every class that has one."""
+    from fer.emotions import EMOTIONS
+
+    opened = dataset(fingerprint)
+    train = opened.indices("train")
+    pool = train if len(train) else range(len(opened))
+    first: dict[int, int] = {}
+    for index in pool:
+        first.setdefault(int(opened.labels[index]), int(index))
+    found = sorted(first.items())
+    return [opened.images[index] for _, index in found], [EMOTIONS[label] for label, _ in found]

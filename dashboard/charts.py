@@ -1,0 +1,202 @@
+"""Data in, plotly Figure out; no streamlit, no computation a test would want to call.
+
+Every axis names its quantity and unit; every class keeps its colour from `fer.emotions.COLOURS`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fer.emotions import COLOURS, EMOTIONS
+
+SERIES = ("#3B5BDB", "#E8590C", "#2B8A3E", "#9C36B5", "#0C8599", "#C2255C", "#F08C00", "#5C5F66")
+SPLIT_COLOURS = {"train": SERIES[0], "validation": SERIES[4], "test": SERIES[1]}
+
+
+def _finish(figure: go.Figure, x: str, y: str, height: int = 340, **layout: object) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin=dict(l=10, r=10, t=40, b=10),
+        legend=dict(orientation="h", yanchor="bottom", y=1.02, x=0),
+        **layout,
+    )
+    figure.update_xaxes(title=x, automargin=True)
+    figure.update_yaxes(title=y, automargin=True)
+    return figure
+
+
+def class_distribution(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
+    """`{split: {class: images}}` as grouped bars."""
+    figure = go.Figure()
+    for split, per_class in counts.items():
+        figure.add_bar(
+            name=split,
+            x=list(per_class),
+            y=list(per_class.values()),
+            text=[f"{n:,}" for n in per_class.values()],
+            textposition="outside",
+            marker_color=SPLIT_COLOURS.get(split),
+            hovertemplate=f"%{{x}}, {split}: %{{y:,}} images<extra></extra>",
+        )
+    return _finish(figure, "Expression", "Images", barmode="group")
+
+
+def class_weights(weights: Mapping[str, float]) -> go.Figure:
+    """Weight of each class in the loss."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(weights),
+            y=list(weights.values()),
+            text=[f"{w:.4f}" for w in weights.values()],
+            textposition="outside",
+            marker_color=[COLOURS[name] for name in weights],
+            hovertemplate="%{x}: weight %{y:.4f}<extra></extra>",
+        )
+    )
+    figure.add_hline(y=1, line_dash="dot", line_color="#868e96")
+    return _finish(figure, "Expression", "Weight in the loss (1 = average)")
+
+
+def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> go.Figure:
+    """`{split: 256 counts}` as the share of pixels at each grey value."""
+    figure = go.Figure()
+    for split, counts in histograms.items():
+        values = np.asarray(counts, dtype=float)
+        figure.add_scatter(
+            name=split,
+            x=np.arange(256),
+            y=100 * values / max(values.sum(), 1),
+            mode="lines",
+            line=dict(color=SPLIT_COLOURS.get(split), shape="hvh"),
+            hovertemplate=f"grey value %{{x}}, {split}: %{{y:.3f}} % of pixels<extra></extra>",
+        )
+    return _finish(figure, "Grey value (0 black – 255 white)", "Share of pixels (%)")
+
+
+def curves(
+    histories: Mapping[str, pd.DataFrame],
+    quantity: str,
+    smoothing: float = 0.0,
+    chosen: Mapping[str, int] | None = None,
+) -> go.Figure:
+    """Training (thin) and validation (thick) curves of one or more runs.
+
+    Args:
+        histories: run name → frame with `epoch`, the quantity and `val_<quantity>`.
+        quantity: `loss`, `accuracy` or `learning_rate`.
+        smoothing: weight of the past in an exponential moving average, 0 ≤ s < 1.
+        chosen: run name → epoch (from 1) of the checkpoint that was kept.
+    """
+    unit = {"accuracy": "Accuracy (%)", "loss": "Loss (cross-entropy, nats)", "learning_rate": "Learning rate"}
+    factor = 100 if quantity == "accuracy" else 1
+    figure = go.Figure()
+    for n, (run, frame) in enumerate(histories.items()):
+        colour = SERIES[n % len(SERIES)]
+        epochs = frame["epoch"]
+        for column, width, dash, label in (
+            (quantity, 1.5, "dot", "training"),
+            (f"val_{quantity}", 2.5, "solid", "validation"),
+        ):
+            if column not in frame:
+                continue
+            values = frame[column] * factor
+            if smoothing:
+                values = values.ewm(alpha=1 - smoothing).mean()
+            name = label if len(histories) == 1 else f"{run} · {label}"
+            figure.add_scatter(
+                name=name,
+                x=epochs,
+                y=values,
+                mode="lines+markers" if len(frame) < 3 else "lines",
+                line=dict(color=colour, width=width, dash=dash),
+                hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+            )
+        if chosen and run in chosen and f"val_{quantity}" in frame:
+            kept = frame[frame["epoch"] == chosen[run]]
+            figure.add_scatter(
+                x=kept["epoch"],
+                y=kept[f"val_{quantity}"] * factor,
+                mode="markers",
+                marker=dict(color=colour, size=11, symbol="star"),
+                name="kept checkpoint" if len(histories) == 1 else f"{run} · kept",
+                showlegend=len(histories) == 1,
+                hovertemplate="kept checkpoint, epoch %{x}: %{y:.4g}<extra></extra>",
+            )
+    figure = _finish(figure, "Epoch", unit.get(quantity, quantity), height=320)
+    figure.update_xaxes(rangemode="tozero", dtick=1 if figure.data and len(figure.data[0].x) <= 12 else None)
+    if quantity == "learning_rate":
+        figure.update_yaxes(type="log")
+    return figure
+
+
+def confusion(matrix: np.ndarray, normalised: bool, highest: float | None = None) -> go.Figure:
+    """(7, 7) counts, true classes in rows, as a heat map of counts or of shares of each row.
+
+    Args:
+        matrix: counts.
+        normalised: show each row as percentages of its true class.
+        highest: top of the colour scale, so that several matrices share one.
+    """
+    counts = np.asarray(matrix, dtype=float)
+    rows = counts.sum(axis=1, keepdims=True)
+    share = 100 * np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
+    shown = share if normalised else counts
+    text = [[f"{v:.0f}" for v in row] for row in shown]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown,
+            x=list(EMOTIONS),
+            y=list(EMOTIONS),
+            text=text,
+            texttemplate="%{text}",
+            customdata=np.dstack([counts, share]),
+            colorscale="Blues",
+            zmin=0,
+            zmax=highest or (100 if normalised else None),
+            showscale=False,
+            hovertemplate="true %{y}, predicted %{x}: %{customdata[0]:,.0f} images, "
+            "%{customdata[1]:.1f} % of the true class<extra></extra>",
+        )
+    )
+    figure = _finish(figure, "Predicted", "True", height=420)
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def per_class(reports: Mapping[str, Mapping[str, Mapping[str, float]]], measure: str) -> go.Figure:
+    """`{run: {class: {precision, recall, f1, support}}}` as grouped bars of one measure in percent."""
+    figure = go.Figure()
+    for n, (run, table) in enumerate(reports.items()):
+        figure.add_bar(
+            name=run,
+            x=list(table),
+            y=[100 * row[measure] for row in table.values()],
+            marker_color=SERIES[n % len(SERIES)],
+            customdata=[row["support"] for row in table.values()],
+            hovertemplate=f"{run}, %{{x}}: {measure} %{{y:.1f}} % of %{{customdata:,}} images<extra></extra>",
+        )
+    figure = _finish(figure, "Expression", f"{measure.capitalize() if measure != 'f1' else 'F1'} (%)", barmode="group")
+    figure.update_yaxes(range=[0, 100])
+    return figure
+
+
+def probabilities(values: Mapping[str, float], marked: str | None = None, height: int = 260) -> go.Figure:
+    """Seven probabilities as horizontal bars, the most probable on top; `marked` is the true class."""
+    ordered = sorted(values.items(), key=lambda item: item[1])
+    figure = go.Figure(
+        go.Bar(
+            y=[f"{name} ✓" if name == marked else name for name, _ in ordered],
+            x=[100 * value for _, value in ordered],
+            orientation="h",
+            marker_color=[COLOURS[name] for name, _ in ordered],
+            text=[f"{100 * value:.1f} %" for _, value in ordered],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.2f} %<extra></extra>",
+        )
+    )
+    figure = _finish(figure, "Probability (%)", "", height=height)
+    figure.update_xaxes(range=[0, 112], tickvals=[0, 25, 50, 75, 100])
+    return figure

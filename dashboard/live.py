@@ -1,0 +1,130 @@
+"""The live view of a run: everything is read from its directory, so any tab shows the same."""
+
+import streamlit as st
+
+from dashboard import cached, charts, panels, state
+from fer.errors import UserError
+from fer.runs import Run, list_runs, open_run, resume, stop
+
+STATE_ICONS = {
+    "queued": ":material/schedule:",
+    "running": ":material/play_circle:",
+    "finished": ":material/check_circle:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "killed": ":material/dangerous:",
+    "interrupted": ":material/power_off:",
+}
+STATE_COLOURS = {
+    "queued": "gray",
+    "running": "blue",
+    "finished": "green",
+    "stopped": "orange",
+    "failed": "red",
+    "killed": "red",
+    "interrupted": "orange",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def watch_latest() -> None:
+    """The run started here last, else the newest training; says what to do when there is none."""
+    trainings = [run for run in list_runs() if run.kind == "train"]
+    if not trainings:
+        st.info("No run yet. Choose settings and press **Start training**; it goes on when you close this tab.")
+        return
+    ids = [run.id for run in trainings]
+    watched = st.session_state.get(state.WATCHED)
+    names = {run.id: run.name for run in trainings}
+    chosen = st.selectbox(
+        "Watch", ids, index=ids.index(watched) if watched in ids else 0, format_func=lambda i: names[i],
+        key=f"watch-{watched}",
+    )
+    show(chosen)
+
+
+@st.fragment(run_every=2)
+def show(run_id: str) -> None:
+    """State, progress, curves, log tail and verbs of one run; repaints itself every two seconds."""
+    try:
+        run = open_run(run_id)
+    except UserError as error:
+        st.error(panels.plain(error))
+        return
+    _state_line(run)
+    _progress(run)
+    _curves(run)
+    with st.expander("Log", icon=":material/terminal:"):
+        st.code(run.log_tail(30) or "Nothing yet.", language=None)
+
+
+def _state_line(run: Run) -> None:
+    status = run.status()
+    badge, verbs = st.columns([3, 1], vertical_alignment="center")
+    badge.badge(status.state, icon=STATE_ICONS[status.state], color=STATE_COLOURS[status.state])
+    if status.reason:
+        badge.caption(panels.plain(status.reason) + (f" {panels.plain(status.remedy)}" if status.remedy else ""))
+    if status.state in ("queued", "running"):
+        verbs.button(
+            "Stop", icon=":material/stop:", key=f"stop-{run.id}", on_click=stop_run, args=(run.id,), width="stretch"
+        )
+    elif status.state in ("stopped", "killed", "interrupted", "failed"):
+        verbs.button(
+            "Resume", icon=":material/resume:", key=f"resume-{run.id}", on_click=resume_run, args=(run.id,),
+            width="stretch",
+        )
+
+
+def stop_run(run_id: str) -> None:
+    """Ask a run to stop; it keeps its best model and can be resumed."""
+    with panels.errors_shown():
+        stop(open_run(run_id), wait=False)
+        st.toast("Stopping; the best model so far is kept.", icon=":material/stop:")
+
+
+def resume_run(run_id: str) -> None:
+    """Queue a run again from its last complete epoch."""
+    with panels.errors_shown():
+        resume(open_run(run_id))
+        st.toast("Resumed from its last complete epoch.", icon=":material/resume:")
+
+
+def _progress(run: Run) -> None:
+    status = run.status()
+    progress = status.progress or {}
+    epochs = status.epochs or 1
+    step, steps = progress.get("step") or 0, progress.get("steps") or 1
+    fraction = min((status.epoch + (step / steps if status.state == "running" else 0)) / epochs, 1.0)
+    text = f"Epoch {status.epoch} of {status.epochs or '?'} complete"
+    if status.state == "running" and progress.get("phase"):
+        text += f" · {progress['phase']}"
+    st.progress(1.0 if status.state == "finished" else fraction, text=text)
+    row = st.container(horizontal=True)
+    row.metric("Images/s", f"{progress['images_per_second']:,.0f}" if progress.get("images_per_second") else "–")
+    running = status.state == "running"
+    row.metric("Time left", duration(progress.get("seconds_left")) if running else "–")
+    row.metric("Elapsed", duration(status.seconds))
+    row.metric("Device", str(progress.get("device") or status.device or "–").upper())
+    if status.state == "finished" and run.metrics().get("accuracy") is not None:
+        row.metric("Test accuracy", f"{100 * run.metrics()['accuracy']:.1f} %")
+
+
+def _curves(run: Run) -> None:
+    history = cached.history(run.directory)
+    if history.empty:
+        if run.status().state in ("queued", "running"):
+            st.caption("The curves appear after the first epoch.")
+        return
+    left, right = st.columns(2)
+    for column, quantity in ((left, "accuracy"), (right, "loss")):
+        with column:
+            figure = charts.curves({run.name: history}, quantity)
+            st.plotly_chart(figure, key=f"live-{run.id}-{quantity}", config={"displaylogo": False}, alt=f"{quantity} by epoch")

@@ -1,0 +1,52 @@
+"""The one list of pages: adding a page is one file in `pages/` and one line here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """One page of the app.
+
+    Attributes:
+        name: file name in `pages/` without `.py`; also its address.
+        title: what the navigation and the page heading say.
+        icon: Material symbol, as `:material/name:`.
+        section: heading it stands under in the navigation.
+        purpose: one sentence under the heading.
+    """
+
+    name: str
+    title: str
+    icon: str
+    section: str
+    purpose: str
+
+    @property
+    def path(self) -> str:
+        """Path relative to `dashboard/app.py`, as `st.Page` and `st.switch_page` want it."""
+        return f"../pages/{self.name}.py"
+
+
+PAGES: tuple[PageSpec, ...] = (
+    PageSpec("home", "Home", ":material/home:", "", "Where you are and what to do next."),
+    PageSpec("data", "Data sets", ":material/database:", "Data", "Import faces and check what is in them."),
+    PageSpec("explore", "Explore", ":material/bar_chart:", "Data", "Classes, samples and pixels of a data set."),
+    PageSpec("train", "Train", ":material/play_circle:", "Experiments", "Start a training in the background."),
+    PageSpec("runs", "Runs", ":material/list_alt:", "Experiments", "Every training, its state and its log."),
+    PageSpec("compare", "Compare", ":material/balance:", "Results", "Trained models side by side."),
+    PageSpec("explain", "Explain", ":material/visibility:", "Results", "Where a model looks when it decides."),
+    PageSpec("predict", "Predict", ":material/add_a_photo:", "Try it", "The expression in a photo of yours."),
+)
+
+
+def page(name: str) -> PageSpec:
+    """The entry of `PAGES` called `name`."""
+    return next(spec for spec in PAGES if spec.name == name)
+
+
+def sections() -> dict[str, list[PageSpec]]:
+    """`PAGES` by section, in order."""
+    grouped: dict[str, list[PageSpec]] = {}
+    for spec in PAGES:
+        grouped.setdefault(spec.section, []).append(spec)
+    return grouped

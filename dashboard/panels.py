@@ -1,0 +1,113 @@
+"""Composites used on more than one page: headings, figures with downloads, pickers, face grids."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import gallery, navigation, state
+from fer.data.dataset import Dataset, DatasetInfo, list_datasets
+from fer.errors import UserError
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show what a user can act on as one message; everything else is a defect and stays an exception."""
+    try:
+        yield
+    except UserError as error:
+        remedy = getattr(error, "remedy", "")
+        st.error(f"{plain(error)} {plain(remedy) if remedy and remedy not in str(error) else ''}", icon=":material/error:")
+
+
+def plain(text: object) -> str:
+    """Text that Streamlit's Markdown shows as it is: names of users can contain anything."""
+    shown = str(text)
+    for character in "\\`*_{}[]()#+-!|<>$~:":
+        shown = shown.replace(character, "\\" + character)
+    return shown
+
+
+def heading(name: str) -> None:
+    """Title and purpose of a page."""
+    spec = navigation.page(name)
+    st.title(spec.title)
+    st.caption(spec.purpose)
+
+
+def go_to(name: str, label: str, icon: str | None = None, **query: str) -> None:
+    """A link to another page, with a selection in its address."""
+    spec = navigation.page(name)
+    st.page_link(spec.path, label=label, icon=icon or spec.icon, query_params=query or None)
+
+
+def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
+    """A figure with its numbers: PNG from the figure's own toolbar, the table and its CSV below.
+
+    Args:
+        figure: what to draw.
+        data: the numbers behind it.
+        name: file name of the downloads, without ending; also the widget key.
+        alt: what a screen reader says.
+    """
+    config = {"displaylogo": False, "toImageButtonOptions": {"filename": name, "scale": 2}, "responsive": True}
+    st.plotly_chart(figure, key=f"chart-{name}", config=config, alt=alt)
+    with st.popover("Numbers", icon=":material/table:", type="tertiary"):
+        table(data, name)
+
+
+def table(data: pd.DataFrame, name: str, **options: object) -> None:
+    """A table with a CSV download that cannot start a formula."""
+    st.dataframe(data, hide_index=True, key=f"table-{name}", **options)
+    st.download_button(
+        "CSV", csv_bytes(data), f"{name}.csv", "text/csv", key=f"csv-{name}", icon=":material/download:", type="tertiary",
+        on_click="ignore",
+    )
+
+
+def csv_bytes(data: pd.DataFrame) -> bytes:
+    """CSV in UTF-8 whose text cells are inert in spreadsheets (OWASP: CSV injection)."""
+    safe = data.copy()
+    for column in safe.columns:
+        safe[column] = safe[column].map(lambda v: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v)
+    buffer = io.StringIO()
+    safe.to_csv(buffer, index=False)
+    return buffer.getvalue().encode("utf-8")
+
+
+def note(text: str) -> None:
+    """The collapsed "what am I looking at" of a figure; Markdown and LaTeX."""
+    with st.expander("What am I looking at?", icon=":material/help:"):
+        st.markdown(text)
+
+
+def faces(
+    images: Sequence[np.ndarray] | np.ndarray,
+    captions: Sequence[str] | None = None,
+    titles: Sequence[str] | None = None,
+    tones: Sequence[str] | None = None,
+    size: int = 84,
+) -> None:
+    """A responsive grid of faces; see `gallery.gallery_html`."""
+    st.html(gallery.gallery_html(images, captions, titles, tones, size))
+
+
+def choose_dataset(label: str = "Data set") -> Dataset | None:
+    """The data set that all pages share, kept in the address; None after offering what to do.
+
+    On the very first start there is nothing yet: the demo faces are drawn then.
+    """
+    from dashboard import cached, importing
+
+    infos = list_datasets()
+    if not infos:
+        importing.draw_demo_faces()
+        infos = list_datasets()
+    names = [info.name for info in infos]
+    name = st.selectbox(label, names, key=state.DATASET, bind="query-params", persist_state="session")
+    chosen: DatasetInfo | None = next((info for info in infos if info.name == name), None)
+    return cached.dataset(chosen.fingerprint) if chosen else None

@@ -1,0 +1,102 @@
+"""Explore: classes, samples and pixels of the chosen data set."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, charts, controls, panels, state
+from fer.emotions import EMOTIONS
+
+panels.heading("explore")
+dataset = panels.choose_dataset()
+if dataset is None:
+    st.stop()
+numbers = cached.statistics(dataset.fingerprint)
+counts = numbers["counts"]
+
+figures = st.container(horizontal=True)
+figures.metric("Images", f"{len(dataset):,}", border=True)
+for split, per_class in counts.items():
+    figures.metric(split.capitalize(), f"{sum(per_class.values()):,}", border=True)
+figures.metric("Missing pixels", f"{numbers['missing_pixels']:,}", border=True, help="Pixels that are not a number")
+
+classes, samples, pixels, means = st.tabs(["Classes", "Samples", "Pixels", "Mean faces"])
+
+with classes:
+    table = pd.DataFrame(
+        [{"split": split, **per_class, "all": sum(per_class.values())} for split, per_class in counts.items()]
+    )
+    st.subheader("Images per expression", anchor=False)
+    panels.chart(charts.class_distribution(counts), table, "class-distribution", "Images per class and split")
+    weights = numbers["class_weights"]
+    st.subheader("Balanced class weights", anchor=False)
+    panels.chart(
+        charts.class_weights(weights),
+        pd.DataFrame({"expression": list(weights), "weight": list(weights.values())}),
+        "class-weights",
+        "Balanced weight of each class",
+    )
+    panels.note(
+        "A balanced weight makes every class count the same in the loss: "
+        r"$w_c = N / (7 \cdot n_c)$, with $n_c$ of the $N$ training images in class $c$, "
+        "counted on the 80 % of the training split that remain after validation images are set aside. "
+        "Rare classes weigh more; above about 5 training usually gets unstable."
+    )
+
+with samples:
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    with left:
+        split = controls.split_choice(list(counts))
+    with middle:
+        per_class_count = st.slider("Faces per expression", 4, 24, 8)
+    with right:
+        controls.reshuffle()
+    generator = np.random.default_rng(st.session_state.get(state.SEED, 0))
+    indices = dataset.indices(split)
+    for label, emotion in enumerate(EMOTIONS):
+        of_class = indices[dataset.labels[indices] == label]
+        chosen = np.sort(generator.permutation(of_class)[:per_class_count])
+        st.markdown(f"**{emotion}** · {len(of_class):,} images")
+        if len(chosen):
+            panels.faces(dataset.images[chosen], titles=[dataset.names[i] for i in chosen], size=72)
+        else:
+            st.caption(f"No {emotion} face in this split.")
+
+with pixels:
+    st.subheader("Grey values", anchor=False)
+    histograms = {split: row["histogram"] for split, row in numbers["pixels"].items()}
+    panels.chart(
+        charts.pixel_histogram(histograms),
+        pd.DataFrame({"grey value": np.arange(256)} | {f"{s} pixels": h for s, h in histograms.items()}),
+        "pixel-histogram",
+        "Share of pixels at each grey value by split",
+    )
+    st.subheader("Statistics of pixels divided by 255", anchor=False)
+    rows = [
+        {"split": split} | {key: row[key] for key in ("mean", "std", "min", "max", "pixels", "missing")}
+        for split, row in numbers["pixels"].items()
+    ]
+    panels.table(
+        pd.DataFrame(rows),
+        "pixel-statistics",
+        column_config={
+            "mean": st.column_config.NumberColumn(format="%.4f"),
+            "std": st.column_config.NumberColumn(format="%.4f"),
+            "pixels": st.column_config.NumberColumn(format="localized"),
+        },
+    )
+    panels.note(
+        "Every pixel is an 8-bit grey value, 0 black to 255 white. Mean and standard deviation are of "
+        r"$x/255$ over all pixels of a split: $\mu=\frac1n\sum x_i$, $\sigma=\sqrt{\frac1n\sum (x_i-\mu)^2}$. "
+        "The untouched FER-2013 release has mean 0.5077 and standard deviation 0.2551 over train; copies found "
+        "elsewhere are often blurred or equalised and differ. Spikes at 0 and 255 are borders and saturated light."
+    )
+
+with means:
+    st.write("The average training face of each expression, and below it where faces of that class vary most.")
+    panels.faces(numbers["mean_faces"], [f"{emotion}\nmean" for emotion in EMOTIONS], size=110)
+    panels.faces(numbers["variance_faces"], [f"{emotion}\nvariance" for emotion in EMOTIONS], size=110)
+    panels.note(
+        "Mean: the average of all training images of the class, pixel by pixel. Variance: "
+        r"$\frac1n\sum (x_i-\bar x)^2$ at each pixel, brightest where it is largest in the class."
+    )

@@ -1,0 +1,15 @@
+"""Predict: a photo in, faces and their expressions out; the photo stays in memory."""
+
+import streamlit as st
+
+from dashboard import panels, predicting
+
+panels.heading("predict")
+runs = panels.choose_runs("Models")
+if not runs:
+    st.stop()
+photo = predicting.photo_input()
+if photo is None:
+    predicting.empty_state()
+    st.stop()
+predicting.show(photo, runs)

@@ -1,0 +1,26 @@
+"""Runs: every training and background job, and everything about one of them."""
+
+import streamlit as st
+
+from dashboard import panels, run_details, state
+from fer.runs import STATES, list_runs
+
+panels.heading("runs")
+runs = list_runs()
+if not runs:
+    st.info("No run yet. Trainings you start appear here and stay, whatever happens to this page.")
+    panels.go_to("train", "Train a network")
+    st.stop()
+
+left, right = st.columns([2, 3])
+text = left.text_input("Search", placeholder="name, recipe or data set", key=state.SEARCH, bind="query-params")
+wanted = right.pills("State", STATES, selection_mode="multi", key=state.STATES, bind="query-params")
+run_details.live_table(text or "", tuple(wanted or ()))
+
+names = {run.id: run.name for run in runs}
+chosen = st.selectbox(
+    "Open a run", list(names), format_func=lambda run_id: f"{names[run_id]} ({run_id})" if names[run_id] != run_id else run_id, key=state.RUN, bind="query-params",
+    persist_state="session",
+)
+if chosen:
+    run_details.show(next(run for run in runs if run.id == chosen))

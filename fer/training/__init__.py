@@ -1,0 +1,1 @@
+"""Training: one frozen config (`config`), one seam (`fit.fit`), and the pieces it is made of."""

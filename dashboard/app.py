@@ -7,14 +7,16 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dashboard import navigation, panels  # noqa: E402
+from dashboard import navigation, panels
 
 st.set_page_config(page_title="FER-2013 dashboard", page_icon=":material/mood:", layout="wide")
 
 chosen = st.navigation(
     {
         section: [
-            st.Page(spec.path, title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home")
+            st.Page(
+                spec.path, title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home"
+            )
             for spec in specs
         ]
         for section, specs in navigation.sections().items()

@@ -18,8 +18,8 @@ SPLIT_COLOURS = {"train": SERIES[0], "validation": SERIES[4], "test": SERIES[1]}
 def _finish(figure: go.Figure, x: str, y: str, height: int = 340, **layout: object) -> go.Figure:
     figure.update_layout(
         height=height,
-        margin=dict(l=10, r=10, t=40, b=10),
-        legend=dict(orientation="h", yanchor="bottom", y=1.02, x=0),
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         **layout,
     )
     figure.update_xaxes(title=x, automargin=True)
@@ -69,7 +69,7 @@ def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> go.Figure:
             x=np.arange(256),
             y=100 * values / max(values.sum(), 1),
             mode="lines",
-            line=dict(color=SPLIT_COLOURS.get(split), shape="hvh"),
+            line={"color": SPLIT_COLOURS.get(split), "shape": "hvh"},
             hovertemplate=f"grey value %{{x}}, {split}: %{{y:.3f}} % of pixels<extra></extra>",
         )
     return _finish(figure, "Grey value (0 black – 255 white)", "Share of pixels (%)")
@@ -89,7 +89,11 @@ def curves(
         smoothing: weight of the past in an exponential moving average, 0 ≤ s < 1.
         chosen: run name → epoch (from 1) of the checkpoint that was kept.
     """
-    unit = {"accuracy": "Accuracy (%)", "loss": "Loss (cross-entropy, nats)", "learning_rate": "Learning rate"}
+    unit = {
+        "accuracy": "Accuracy (%)",
+        "loss": "Loss (cross-entropy, nats)",
+        "learning_rate": "Learning rate",
+    }
     factor = 100 if quantity == "accuracy" else 1
     figure = go.Figure()
     for n, (run, frame) in enumerate(histories.items()):
@@ -110,7 +114,7 @@ def curves(
                 x=epochs,
                 y=values,
                 mode="lines+markers" if len(frame) < 3 else "lines",
-                line=dict(color=colour, width=width, dash=dash),
+                line={"color": colour, "width": width, "dash": dash},
                 hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
             )
         if chosen and run in chosen and f"val_{quantity}" in frame:
@@ -119,7 +123,7 @@ def curves(
                 x=kept["epoch"],
                 y=kept[f"val_{quantity}"] * factor,
                 mode="markers",
-                marker=dict(color=colour, size=11, symbol="star"),
+                marker={"color": colour, "size": 11, "symbol": "star"},
                 name="kept checkpoint" if len(histories) == 1 else f"{run} · kept",
                 showlegend=len(histories) == 1,
                 hovertemplate="kept checkpoint, epoch %{x}: %{y:.4g}<extra></extra>",
@@ -177,7 +181,9 @@ def per_class(reports: Mapping[str, Mapping[str, Mapping[str, float]]], measure:
             customdata=[row["support"] for row in table.values()],
             hovertemplate=f"{run}, %{{x}}: {measure} %{{y:.1f}} % of %{{customdata:,}} images<extra></extra>",
         )
-    figure = _finish(figure, "Expression", f"{measure.capitalize() if measure != 'f1' else 'F1'} (%)", barmode="group")
+    figure = _finish(
+        figure, "Expression", f"{measure.capitalize() if measure != 'f1' else 'F1'} (%)", barmode="group"
+    )
     figure.update_yaxes(range=[0, 100])
     return figure
 

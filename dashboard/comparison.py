@@ -55,18 +55,22 @@ def headline(reports: dict[str, dict[str, Any]], split: str) -> None:
             row[label(report)] = f"{shown} ★" if best is not None and value == best else shown
         rows.append(row)
     rows.append({"measure": "Images"} | {label(r): f"{r['images']:,}" for r in reports.values()})
-    rows.append({"measure": "of them leaked from training"} | {label(r): f"{r['leaked']:,}" for r in reports.values()})
+    rows.append(
+        {"measure": "of them leaked from training"} | {label(r): f"{r['leaked']:,}" for r in reports.values()}
+    )
     rows.append({"measure": "Parameters"} | {label(r): _parameters(r["run"]) for r in reports.values()})
     panels.table(pd.DataFrame(rows), "scores")
     st.caption(
-        f"Split: {split}. ★ best of the row. Brackets: 95 % bootstrap interval. Leaked: pixel-identical to an image "
+        f"Split: {split}. ★ best of the row. Brackets: 95 % bootstrap interval. Leaked: pixel-identical "
+        f"to an image "
         "the run trained or validated on. Checkpoints were chosen on the validation split, never on test."
     )
     panels.note(
         r"**Balanced accuracy** is the mean recall of the classes, $\frac1K\sum_c \mathrm{TP}_c/n_c$; "
         r"**macro F1** the mean of the classes' $2PR/(P+R)$, **weighted F1** weighs them by support; "
         r"**log loss** is $-\frac1N\sum \ln p_{i,y_i}$; **Cohen's kappa** is agreement beyond chance, "
-        r"$(p_o-p_e)/(1-p_e)$; **expected calibration error** is the mean gap between confidence and accuracy over 15 bins."
+        r"$(p_o-p_e)/(1-p_e)$; **expected calibration error** is the mean gap between confidence and "
+        r"accuracy over 15 bins."
     )
 
 
@@ -77,8 +81,13 @@ def _parameters(run: Run) -> str:
 
 def per_class(reports: dict[str, dict[str, Any]]) -> None:
     """Bars of one measure and the whole table."""
-    measure = st.segmented_control("Measure", ["f1", "precision", "recall"], default="f1", required=True,
-                                   format_func=lambda m: "F1" if m == "f1" else m.capitalize())
+    measure = st.segmented_control(
+        "Measure",
+        ["f1", "precision", "recall"],
+        default="f1",
+        required=True,
+        format_func=lambda m: "F1" if m == "f1" else m.capitalize(),
+    )
     rows = [
         {"run": label(report), "expression": emotion} | report["per_class"][emotion]
         for report in reports.values()
@@ -86,7 +95,12 @@ def per_class(reports: dict[str, dict[str, Any]]) -> None:
         if emotion in report["per_class"]
     ]
     named = {label(report): report["per_class"] for report in reports.values()}
-    panels.chart(charts.per_class(named, measure), pd.DataFrame(rows), f"per-class-{measure}", f"{measure} by class and run")
+    panels.chart(
+        charts.per_class(named, measure),
+        pd.DataFrame(rows),
+        f"per-class-{measure}",
+        f"{measure} by class and run",
+    )
     for report in reports.values():
         st.markdown(f"**{panels.plain(label(report))}**")
         table = pd.DataFrame([{"expression": e} | row for e, row in report["per_class"].items()])
@@ -96,7 +110,9 @@ def per_class(reports: dict[str, dict[str, Any]]) -> None:
 
 def confusion(reports: dict[str, dict[str, Any]]) -> None:
     """Matrices side by side with one colour scale."""
-    normalised = st.toggle("Percent of each true class", value=True, key=state.NORMALISED, bind="query-params")
+    normalised = st.toggle(
+        "Percent of each true class", value=True, key=state.NORMALISED, bind="query-params"
+    )
     matrices = {run_id: np.asarray(report["confusion"]) for run_id, report in reports.items()}
     highest = None if normalised else max(int(m.max()) for m in matrices.values())
     grid = st.grid(2 if len(matrices) > 1 else 1, min_column_width=330)
@@ -105,20 +121,44 @@ def confusion(reports: dict[str, dict[str, Any]]) -> None:
             st.markdown(f"**{panels.plain(label(reports[run_id]))}**")
             table = pd.DataFrame(matrix, columns=list(EMOTIONS))
             table.insert(0, "true class", list(EMOTIONS))
-            panels.chart(charts.confusion(matrix, normalised, highest), table, f"confusion-{run_id}",
-                         "Confusion matrix, true classes in rows, predicted in columns")
+            panels.chart(
+                charts.confusion(matrix, normalised, highest),
+                table,
+                f"confusion-{run_id}",
+                "Confusion matrix, true classes in rows, predicted in columns",
+            )
 
 
 def curves(runs: list[Run]) -> None:
     """Loss, accuracy and learning rate overlaid."""
-    smoothing = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key=state.SMOOTHING, bind="query-params",
-                          help="Weight of the past in an exponential moving average; 0 shows the values as they are.")
-    histories = {run.name if len({r.name for r in runs}) == len(runs) else run.id: cached.history(run.directory) for run in runs}
+    smoothing = st.slider(
+        "Smoothing",
+        0.0,
+        0.95,
+        0.0,
+        0.05,
+        key=state.SMOOTHING,
+        bind="query-params",
+        help="Weight of the past in an exponential moving average; 0 shows the values as they are.",
+    )
+    histories = {
+        run.name if len({r.name for r in runs}) == len(runs) else run.id: cached.history(run.directory)
+        for run in runs
+    }
     histories = {name: frame for name, frame in histories.items() if not frame.empty}
     if not histories:
         st.info("These runs have no training history.")
         return
-    chosen = {name: int(frame.loc[frame["val_accuracy"].idxmax(), "epoch"]) for name, frame in histories.items() if "val_accuracy" in frame}
+    chosen = {
+        name: int(frame.loc[frame["val_accuracy"].idxmax(), "epoch"])
+        for name, frame in histories.items()
+        if "val_accuracy" in frame
+    }
     everything = pd.concat([frame.assign(run=name) for name, frame in histories.items()])
     for quantity in ("accuracy", "loss", "learning_rate"):
-        panels.chart(charts.curves(histories, quantity, smoothing, chosen), everything, f"curves-{quantity}", f"{quantity} by epoch")
+        panels.chart(
+            charts.curves(histories, quantity, smoothing, chosen),
+            everything,
+            f"curves-{quantity}",
+            f"{quantity} by epoch",
+        )

@@ -1,14 +1,28 @@
 """Widgets that return typed values; their keys are in `dashboard.state`."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import streamlit as st
 
-from dashboard import state
+from dashboard import panels, state
+from fer.data.dataset import Dataset
+from fer.emotions import EMOTIONS
+from fer.errors import UserError
+from fer.runs import Run
 
 
 def split_choice(splits: list[str], label: str = "Split") -> str:
     """One of the splits that the data set has."""
     return st.segmented_control(
-        label, splits, default=splits[0], required=True, key=state.SPLIT, bind="query-params", persist_state="session"
+        label,
+        splits,
+        default=splits[0],
+        required=True,
+        key=state.SPLIT,
+        bind="query-params",
+        persist_state="session",
     )
 
 
@@ -19,3 +33,192 @@ def reshuffle() -> None:
         st.session_state[state.SEED] = st.session_state.get(state.SEED, 0) + 1
 
     st.button("Shuffle", icon=":material/shuffle:", on_click=draw, width="stretch")
+
+
+# Training -------------------------------------------------------------------------------------------------
+
+
+def recipe_choice(recipes: Mapping[str, Any]) -> str:
+    """The name of a recipe."""
+    return st.selectbox(
+        "Recipe",
+        list(recipes),
+        format_func=lambda name: f"{name} – {recipes[name].title}",
+        key=state.RECIPE,
+        bind="query-params",
+        persist_state="session",
+    )
+
+
+def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
+    """The settings of a training, inside a form: (TrainConfig or None where a value is wrong, run name).
+
+    Every default is the recipe's own, so pressing Start at once repeats the recipe.
+    """
+    from fer.recipes import recipe_config
+    from fer.training.config import with_settings
+
+    config = recipe_config(recipe, dataset.fingerprint)
+    phase = config.phases[0]
+    left, right = st.columns(2)
+    epochs = left.number_input("Epochs", 1, 1000, phase.epochs, key=f"epochs-{recipe}")
+    batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
+    rate = left.number_input(
+        "Learning rate",
+        1e-7,
+        10.0,
+        phase.learning_rate,
+        format="%g",
+        step=phase.learning_rate / 10,
+        key=f"rate-{recipe}",
+    )
+    device = right.selectbox(
+        "Device", *_devices(), help="Where to train. A GPU that cannot be used fails with its reason."
+    )
+    augment = st.toggle("Vary the training images (augmentation)", _augments(config), key=f"augment-{recipe}")
+    weights = st.selectbox(
+        "Class weights",
+        ["none", "balanced"],
+        index=1 if config.class_weights == "balanced" else 0,
+        help="Balanced: every class counts the same in the loss.",
+        key=f"weights-{recipe}",
+    )
+    with st.expander("More settings", icon=":material/tune:"):
+        name = st.text_input("Run name", placeholder="made from the recipe and the time")
+        seed = st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}")
+        fraction = st.slider(
+            "Validation share (%)",
+            5,
+            50,
+            round(100 * config.split.validation_fraction),
+            key=f"fraction-{recipe}",
+            help="Share of each class of train that chooses the checkpoint and is never trained on.",
+        )
+        precisions = ["auto", "float32", "bfloat16"]
+        precision = st.selectbox(
+            "Precision",
+            precisions,
+            index=precisions.index(config.precision) if config.precision in precisions else 0,
+            key=f"precision-{recipe}",
+            help="auto: bfloat16 where the processor or GPU computes it natively",
+        )
+    settings = {
+        "epochs": str(epochs),
+        "batch_size": str(batch),
+        "learning_rate": repr(rate),
+        "device": device,
+        "class_weights": weights,
+        "seed": str(seed),
+        "split.validation_fraction": repr(fraction / 100),
+        "precision": precision,
+    }
+    if not augment:
+        settings["augmentation"] = "none"
+    elif not _augments(config):
+        settings["augmentation"] = "A"
+    changed = {key: value for key, value in settings.items() if not _same(config, key, value)}
+    try:
+        return with_settings(config, changed), name.strip()
+    except UserError as error:
+        st.error(panels.plain(error))
+        return None, name
+
+
+def _augments(config: Any) -> bool:
+    from fer.augmentation import AugmentationConfig
+
+    return config.augmentation != AugmentationConfig()
+
+
+def _same(config: Any, key: str, value: str) -> bool:
+    """Whether a widget still shows the recipe's own value."""
+    phase = config.phases[0]
+    own = {
+        "epochs": phase.epochs,
+        "batch_size": config.batch_size,
+        "learning_rate": repr(phase.learning_rate),
+        "device": config.device,
+        "class_weights": config.class_weights,
+        "seed": config.seed,
+        "split.validation_fraction": repr(config.split.validation_fraction),
+        "precision": config.precision,
+    }
+    return key in own and str(own[key]) == value
+
+
+def _devices() -> tuple[list[str], int]:
+    """Every device by name, and the index of the default."""
+    from fer.training.devices import devices
+
+    return ["auto", *(device.name for device in devices())], 0
+
+
+# Results --------------------------------------------------------------------------------------------------
+
+
+def evaluation_split(runs: list[Run]) -> str:
+    """The split to score on."""
+    return st.segmented_control(
+        "Scored on",
+        ["test", "PublicTest", "PrivateTest", "validation"],
+        default="test",
+        required=True,
+        key="scored",
+        bind="query-params",
+        persist_state="session",
+        help="Validation chose the checkpoint, so its scores are optimistic.",
+    )
+
+
+def image_choice(dataset: Dataset) -> int:
+    """Index of an image: by split and class, by slider or at random."""
+    left, middle, right = st.columns([2, 3, 1], vertical_alignment="bottom")
+    splits = list(dataset.counts())
+    with left:
+        split = split_choice(splits[::-1])
+    emotion = middle.pills(
+        "Expression", EMOTIONS, key=state.EMOTION, bind="query-params", persist_state="session"
+    )
+    indices = dataset.indices(split)
+    if emotion:
+        indices = indices[dataset.labels[indices] == EMOTIONS.index(emotion)]
+    if not len(indices):
+        st.info("No image of this expression in this split.")
+        st.stop()
+
+    def another() -> None:
+        st.session_state[state.IMAGE] = int(np.random.default_rng().choice(indices))
+
+    right.button("Random", icon=":material/casino:", on_click=another, width="stretch")
+    current = st.session_state.get(state.IMAGE)
+    if current is not None and current not in indices:
+        st.session_state[state.IMAGE] = int(indices[0])
+    index = st.number_input(
+        f"Image number (this choice has {len(indices):,}, from {indices[0]} to {indices[-1]})",
+        0,
+        len(dataset) - 1,
+        int(indices[0]),
+        key=state.IMAGE,
+        bind="query-params",
+        persist_state="session",
+    )
+    return int(index)
+
+
+def explanation_options() -> tuple[str, str | None, float]:
+    """(method, class to explain or None for the predicted one, opacity of the heat)."""
+    from fer.explanation import METHODS
+
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    method = left.selectbox(
+        "Method", list(METHODS), key=state.METHOD, bind="query-params", persist_state="session"
+    )
+    target = middle.selectbox(
+        "Class to explain",
+        ["predicted", *EMOTIONS],
+        key=state.TARGET,
+        bind="query-params",
+        persist_state="session",
+    )
+    opacity = right.slider("Heat (%)", 0, 100, 45) / 100
+    return method, None if target == "predicted" else target, opacity

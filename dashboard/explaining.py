@@ -9,13 +9,17 @@ from fer.errors import UserError
 from fer.runs import Run
 
 
-def strip(dataset: Dataset, index: int, runs: list[Run], method: str, target: str | None, opacity: float) -> None:
+def strip(
+    dataset: Dataset, index: int, runs: list[Run], method: str, target: str | None, opacity: float
+) -> None:
     """The face, and for each run its map, probabilities and verdict."""
     from fer.explanation import explain, overlay
 
     image = dataset.images[index]
     true = EMOTIONS[dataset.labels[index]]
-    st.markdown(f"True class **{true}** · `{dataset.names[index]}`" if "`" not in dataset.names[index] else true)
+    st.markdown(
+        f"True class **{true}** · `{dataset.names[index]}`" if "`" not in dataset.names[index] else true
+    )
     grid = st.grid(4, min_column_width=250, border=True)
     with grid.cell():
         st.markdown("**The face**")
@@ -25,8 +29,12 @@ def strip(dataset: Dataset, index: int, runs: list[Run], method: str, target: st
             st.markdown(f"**{panels.plain(run.name)}**")
             try:
                 with st.spinner("Computing the map …"):
-                    result = explain(cached.model(run.directory), image, method=method,
-                                     target=EMOTIONS.index(target) if target else None)
+                    result = explain(
+                        cached.model(run.directory),
+                        image,
+                        method=method,
+                        target=EMOTIONS.index(target) if target else None,
+                    )
             except UserError as error:
                 st.error(panels.plain(error))
                 continue
@@ -39,6 +47,10 @@ def strip(dataset: Dataset, index: int, runs: list[Run], method: str, target: st
                 tones=["good" if predicted == true else "bad"],
                 size=220,
             )
-            st.plotly_chart(charts.probabilities(values, marked=true), key=f"explain-{run.id}",
-                            config={"displaylogo": False}, alt="Probability of each expression")
+            st.plotly_chart(
+                charts.probabilities(values, marked=true),
+                key=f"explain-{run.id}",
+                config={"displaylogo": False},
+                alt="Probability of each expression",
+            )
             st.caption(f"{result.method} at layer {panels.plain(result.layer)}")

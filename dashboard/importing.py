@@ -27,7 +27,11 @@ def import_in_background(
     command += ["--name", name] if name else []
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [*command, "--", source], stdout=output, stderr=subprocess.PIPE, text=True, cwd=storage.PROJECT,
+            [*command, "--", source],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=storage.PROJECT,
             start_new_session=True,
         )
         said: list[str] = []

@@ -26,26 +26,22 @@ STATE_COLOURS = {
 }
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 def watch_latest() -> None:
     """The run started here last, else the newest training; says what to do when there is none."""
     trainings = [run for run in list_runs() if run.kind == "train"]
     if not trainings:
-        st.info("No run yet. Choose settings and press **Start training**; it goes on when you close this tab.")
+        st.info(
+            "No run yet. Choose settings and press **Start training**; it goes on when you close this tab."
+        )
         return
     ids = [run.id for run in trainings]
     watched = st.session_state.get(state.WATCHED)
     names = {run.id: run.name for run in trainings}
     chosen = st.selectbox(
-        "Watch", ids, index=ids.index(watched) if watched in ids else 0, format_func=lambda i: names[i],
+        "Watch",
+        ids,
+        index=ids.index(watched) if watched in ids else 0,
+        format_func=lambda i: names[i],
         key=f"watch-{watched}",
     )
     show(chosen)
@@ -71,14 +67,25 @@ def _state_line(run: Run) -> None:
     badge, verbs = st.columns([3, 1], vertical_alignment="center")
     badge.badge(status.state, icon=STATE_ICONS[status.state], color=STATE_COLOURS[status.state])
     if status.reason:
-        badge.caption(panels.plain(status.reason) + (f" {panels.plain(status.remedy)}" if status.remedy else ""))
+        badge.caption(
+            panels.plain(status.reason) + (f" {panels.plain(status.remedy)}" if status.remedy else "")
+        )
     if status.state in ("queued", "running"):
         verbs.button(
-            "Stop", icon=":material/stop:", key=f"stop-{run.id}", on_click=stop_run, args=(run.id,), width="stretch"
+            "Stop",
+            icon=":material/stop:",
+            key=f"stop-{run.id}",
+            on_click=stop_run,
+            args=(run.id,),
+            width="stretch",
         )
     elif status.state in ("stopped", "killed", "interrupted", "failed"):
         verbs.button(
-            "Resume", icon=":material/resume:", key=f"resume-{run.id}", on_click=resume_run, args=(run.id,),
+            "Resume",
+            icon=":material/resume:",
+            key=f"resume-{run.id}",
+            on_click=resume_run,
+            args=(run.id,),
             width="stretch",
         )
 
@@ -108,10 +115,12 @@ def _progress(run: Run) -> None:
         text += f" · {progress['phase']}"
     st.progress(1.0 if status.state == "finished" else fraction, text=text)
     row = st.container(horizontal=True)
-    row.metric("Images/s", f"{progress['images_per_second']:,.0f}" if progress.get("images_per_second") else "–")
+    row.metric(
+        "Images/s", f"{progress['images_per_second']:,.0f}" if progress.get("images_per_second") else "–"
+    )
     running = status.state == "running"
-    row.metric("Time left", duration(progress.get("seconds_left")) if running else "–")
-    row.metric("Elapsed", duration(status.seconds))
+    row.metric("Time left", panels.duration(progress.get("seconds_left")) if running else "–")
+    row.metric("Elapsed", panels.duration(status.seconds))
     row.metric("Device", str(progress.get("device") or status.device or "–").upper())
     if status.state == "finished" and run.metrics().get("accuracy") is not None:
         row.metric("Test accuracy", f"{100 * run.metrics()['accuracy']:.1f} %")
@@ -127,4 +136,9 @@ def _curves(run: Run) -> None:
     for column, quantity in ((left, "accuracy"), (right, "loss")):
         with column:
             figure = charts.curves({run.name: history}, quantity)
-            st.plotly_chart(figure, key=f"live-{run.id}-{quantity}", config={"displaylogo": False}, alt=f"{quantity} by epoch")
+            st.plotly_chart(
+                figure,
+                key=f"live-{run.id}-{quantity}",
+                config={"displaylogo": False},
+                alt=f"{quantity} by epoch",
+            )

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import streamlit as st
 from dashboard import gallery, navigation, state
 from fer.data.dataset import Dataset, DatasetInfo, list_datasets
 from fer.errors import UserError
+from fer.runs import Run, list_runs
 
 
 @contextmanager
@@ -21,7 +23,10 @@ def errors_shown() -> Iterator[None]:
         yield
     except UserError as error:
         remedy = getattr(error, "remedy", "")
-        st.error(f"{plain(error)} {plain(remedy) if remedy and remedy not in str(error) else ''}", icon=":material/error:")
+        st.error(
+            f"{plain(error)} {plain(remedy) if remedy and remedy not in str(error) else ''}",
+            icon=":material/error:",
+        )
 
 
 def plain(text: object) -> str:
@@ -54,7 +59,11 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
         name: file name of the downloads, without ending; also the widget key.
         alt: what a screen reader says.
     """
-    config = {"displaylogo": False, "toImageButtonOptions": {"filename": name, "scale": 2}, "responsive": True}
+    config = {
+        "displaylogo": False,
+        "toImageButtonOptions": {"filename": name, "scale": 2},
+        "responsive": True,
+    }
     st.plotly_chart(figure, key=f"chart-{name}", config=config, alt=alt)
     with st.popover("Numbers", icon=":material/table:", type="tertiary"):
         table(data, name)
@@ -64,7 +73,13 @@ def table(data: pd.DataFrame, name: str, **options: object) -> None:
     """A table with a CSV download that cannot start a formula."""
     st.dataframe(data, hide_index=True, key=f"table-{name}", **options)
     st.download_button(
-        "CSV", csv_bytes(data), f"{name}.csv", "text/csv", key=f"csv-{name}", icon=":material/download:", type="tertiary",
+        "CSV",
+        csv_bytes(data),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv-{name}",
+        icon=":material/download:",
+        type="tertiary",
         on_click="ignore",
     )
 
@@ -73,7 +88,9 @@ def csv_bytes(data: pd.DataFrame) -> bytes:
     """CSV in UTF-8 whose text cells are inert in spreadsheets (OWASP: CSV injection)."""
     safe = data.copy()
     for column in safe.columns:
-        safe[column] = safe[column].map(lambda v: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v)
+        safe[column] = safe[column].map(
+            lambda v: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v
+        )
     buffer = io.StringIO()
     safe.to_csv(buffer, index=False)
     return buffer.getvalue().encode("utf-8")
@@ -111,3 +128,92 @@ def choose_dataset(label: str = "Data set") -> Dataset | None:
     name = st.selectbox(label, names, key=state.DATASET, bind="query-params", persist_state="session")
     chosen: DatasetInfo | None = next((info for info in infos if info.name == name), None)
     return cached.dataset(chosen.fingerprint) if chosen else None
+
+
+def recipe_card(recipe: Any) -> None:
+    """What a recipe tests and what its study reported."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(recipe.title)}** · {plain(recipe.study)}")
+        st.write(plain(recipe.tests))
+        facts = []
+        if recipe.parameters:
+            facts.append(f"{recipe.parameters:,} parameters")
+        if recipe.reported.get("accuracy"):
+            facts.append(f"reported {100 * recipe.reported['accuracy']:.1f} % test accuracy")
+        if facts:
+            st.caption(" · ".join(facts))
+        if recipe.notes:
+            st.caption(plain(recipe.notes))
+
+
+def runs_table(runs: Sequence[Run], name: str) -> None:
+    """State, recipe, data, epoch, accuracy, device, start and length of runs."""
+    datasets = {info.fingerprint: info.name for info in list_datasets()}
+    rows = []
+    for run in runs:
+        status = run.status()
+        metrics = run.metrics() or {}
+        rows.append(
+            {
+                "run": run.name,
+                "state": status.state,
+                "recipe": run.recipe or run.kind,
+                "data set": datasets.get(run.config.get("dataset", ""), "removed"),
+                "epoch": f"{status.epoch} / {status.epochs or '?'}" if run.kind == "train" else "",
+                "test accuracy (%)": 100 * metrics["accuracy"]
+                if metrics.get("accuracy") is not None
+                else None,
+                "device": status.device or "",
+                "started": pd.Timestamp(status.started or status.created, unit="s"),
+                "length": duration(status.seconds),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    table(
+        frame,
+        name,
+        column_config={
+            "test accuracy (%)": st.column_config.NumberColumn(format="%.1f"),
+            "started": st.column_config.DatetimeColumn(format="distance", help="UTC"),
+        },
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    )
+
+
+def choose_runs(label: str = "Runs", most: int = 8) -> list[Run]:
+    """One to eight finished runs, kept in the address; says what to do when there is none."""
+    usable = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
+    usable = [run for run in usable if run.status().state != "running"]
+    if not usable:
+        st.info(
+            "No trained model yet. Train one; the demo faces take about a minute.",
+            icon=":material/play_circle:",
+        )
+        go_to("train", "Train a network")
+        return []
+    by_id = {run.id: run for run in usable}
+    names = {run.id: run.name for run in usable}
+    chosen = st.multiselect(
+        label,
+        list(by_id),
+        default=[usable[0].id],
+        format_func=lambda i: names[i],
+        max_selections=most,
+        key=state.RUNS,
+        bind="query-params",
+        persist_state="session",
+        placeholder="Choose one or more",
+    )
+    if not chosen:
+        st.info("Choose at least one run.")
+    return [by_id[run_id] for run_id in chosen]

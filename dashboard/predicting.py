@@ -48,10 +48,15 @@ def show(content: bytes, runs: list[Run]) -> None:
     except UserError as error:
         st.error(panels.plain(error))
         return
-    st.image(boxed(photo, [face.box for face in found]), caption=f"{len(found)} face{'s' * (len(found) != 1)} found", width=640)
+    st.image(
+        boxed(photo, [face.box for face in found]),
+        caption=f"{len(found)} face{'s' * (len(found) != 1)} found",
+        width=640,
+    )
     if not found:
         st.warning(
-            "No face found. Try a photo where the face looks at the camera, is well lit and at least 40 pixels wide, "
+            "No face found. Try a photo where the face looks at the camera, is well lit and at least 40 "
+            "pixels wide, "
             "or crop it closer.",
             icon=":material/face_retouching_off:",
         )
@@ -66,21 +71,39 @@ def show(content: bytes, runs: list[Run]) -> None:
             values = face.probabilities[run.id]
             with grid.cell():
                 st.markdown(f"**{panels.plain(run.name)}**")
-                st.plotly_chart(charts.probabilities(values), key=f"predict-{number}-{run.id}", config={"displaylogo": False},
-                                alt="Probability of each expression")
+                st.plotly_chart(
+                    charts.probabilities(values),
+                    key=f"predict-{number}-{run.id}",
+                    config={"displaylogo": False},
+                    alt="Probability of each expression",
+                )
             rows.append({"face": number, "model": run.name, **values})
     panels.table(pd.DataFrame(rows), "predictions")
-    st.caption("An expression is not a feeling, and these models are often wrong: do not decide anything about a person by them.")
+    st.caption(
+        "An expression is not a feeling, and these models are often wrong: do not decide anything about "
+        "a person by them."
+    )
 
 
 def boxed(photo: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> np.ndarray:
     """(H, W, 3) uint8 copy of the photo, at most 1,280 pixels wide, with numbered boxes."""
     scale = min(1.0, 1280 / max(photo.shape[:2]))
-    shown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo.copy()
+    shown = (
+        cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        if scale < 1
+        else photo.copy()
+    )
     thick = max(2, round(max(shown.shape) / 300))
     for number, (x, y, w, h) in enumerate(boxes, 1):
         left, top, right, bottom = (round(v * scale) for v in (x, y, x + w, y + h))
         cv2.rectangle(shown, (left, top), (right, bottom), (255, 176, 0), thick)
-        cv2.putText(shown, str(number), (left + thick, max(top - 2 * thick, 12)), cv2.FONT_HERSHEY_SIMPLEX,
-                    max(0.5, thick / 4), (255, 176, 0), thick)
+        cv2.putText(
+            shown,
+            str(number),
+            (left + thick, max(top - 2 * thick, 12)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            max(0.5, thick / 4),
+            (255, 176, 0),
+            thick,
+        )
     return shown

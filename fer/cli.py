@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document")
-    common.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help=argparse.SUPPRESS)
+    common.add_argument(
+        "--progress", choices=("auto", "json", "none"), default="auto", help=argparse.SUPPRESS
+    )
     whole = Parser(prog="python -m fer", description="Facial-expression recognition on FER-2013.")
     added = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for command in COMMANDS:

@@ -13,7 +13,10 @@ index = controls.image_choice(dataset)
 options = controls.explanation_options()
 explaining.strip(dataset, index, runs, *options)
 panels.note(
-    "**Grad-CAM** (Selvaraju et al. 2017): the gradient of a class score with respect to each channel of the last "
-    r"convolution, averaged, weighs that channel: $\mathrm{ReLU}(\sum_k \alpha_k A^k)$. Bright means: more of this "
-    "would raise the class. It says where, not why, and a map that looks plausible is no proof that the model is right."
+    "**Grad-CAM** (Selvaraju et al. 2017): the gradient of a class score with respect to each channel of "
+    "the last "
+    r"convolution, averaged, weighs that channel: $\mathrm{ReLU}(\sum_k \alpha_k A^k)$. Bright means: "
+    r"more of this "
+    "would raise the class. It says where, not why, and a map that looks plausible is no proof that the "
+    "model is right."
 )

@@ -18,7 +18,9 @@ figures = st.container(horizontal=True)
 figures.metric("Images", f"{len(dataset):,}", border=True)
 for split, per_class in counts.items():
     figures.metric(split.capitalize(), f"{sum(per_class.values()):,}", border=True)
-figures.metric("Missing pixels", f"{numbers['missing_pixels']:,}", border=True, help="Pixels that are not a number")
+figures.metric(
+    "Missing pixels", f"{numbers['missing_pixels']:,}", border=True, help="Pixels that are not a number"
+)
 
 classes, samples, pixels, means = st.tabs(["Classes", "Samples", "Pixels", "Mean faces"])
 
@@ -87,13 +89,18 @@ with pixels:
     )
     panels.note(
         "Every pixel is an 8-bit grey value, 0 black to 255 white. Mean and standard deviation are of "
-        r"$x/255$ over all pixels of a split: $\mu=\frac1n\sum x_i$, $\sigma=\sqrt{\frac1n\sum (x_i-\mu)^2}$. "
-        "The untouched FER-2013 release has mean 0.5077 and standard deviation 0.2551 over train; copies found "
-        "elsewhere are often blurred or equalised and differ. Spikes at 0 and 255 are borders and saturated light."
+        r"$x/255$ over all pixels of a split: $\mu=\frac1n\sum x_i$, $\sigma=\sqrt{\frac1n\sum "
+        r"(x_i-\mu)^2}$. "
+        "The untouched FER-2013 release has mean 0.5077 and standard deviation 0.2551 over train; copies "
+        "found "
+        "elsewhere are often blurred or equalised and differ. Spikes at 0 and 255 are borders and "
+        "saturated light."
     )
 
 with means:
-    st.write("The average training face of each expression, and below it where faces of that class vary most.")
+    st.write(
+        "The average training face of each expression, and below it where faces of that class vary most."
+    )
     panels.faces(numbers["mean_faces"], [f"{emotion}\nmean" for emotion in EMOTIONS], size=110)
     panels.faces(numbers["variance_faces"], [f"{emotion}\nvariance" for emotion in EMOTIONS], size=110)
     panels.note(

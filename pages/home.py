@@ -34,17 +34,31 @@ def training_state() -> str:
     if active:
         status = states[active[0].id]
         more = f", {len(active) - 1} more waiting or running" if len(active) > 1 else ""
-        return f"{panels.plain(active[0].name)}: {status.state}, epoch {status.epoch} of {status.epochs}{more}."
+        return (
+            f"{panels.plain(active[0].name)}: {status.state}, epoch {status.epoch} of {status.epochs}{more}."
+        )
     return "Nothing is training. The baseline takes a few minutes on a laptop."
 
 
 only_demo = all(info.source == "demo" for info in infos)
 steps = (
-    ("data", "1 · Import", f"{len(infos)} data set{'s' * (len(infos) != 1)}, "
-     f"{sum(info.images for info in infos):,} images."
-     + (" Only the drawn demo faces so far: bring FER-2013." if only_demo else ""), "Import faces"),
-    ("explore", "2 · Explore", f"{panels.plain(dataset.name)}: {len(dataset):,} images, "
-     f"{len(dataset.counts())} splits, 7 expressions." if dataset else "", "Look at the data"),
+    (
+        "data",
+        "1 · Import",
+        f"{len(infos)} data set{'s' * (len(infos) != 1)}, "
+        f"{sum(info.images for info in infos):,} images."
+        + (" Only the drawn demo faces so far: bring FER-2013." if only_demo else ""),
+        "Import faces",
+    ),
+    (
+        "explore",
+        "2 · Explore",
+        f"{panels.plain(dataset.name)}: {len(dataset):,} images, "
+        f"{len(dataset.counts())} splits, 7 expressions."
+        if dataset
+        else "",
+        "Look at the data",
+    ),
     ("train", "3 · Train", training_state(), "Train a network"),
     ("predict", "4 · Try it", best_accuracy(), "Predict a photo"),
 )

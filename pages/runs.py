@@ -13,13 +13,19 @@ if not runs:
     st.stop()
 
 left, right = st.columns([2, 3])
-text = left.text_input("Search", placeholder="name, recipe or data set", key=state.SEARCH, bind="query-params")
+text = left.text_input(
+    "Search", placeholder="name, recipe or data set", key=state.SEARCH, bind="query-params"
+)
 wanted = right.pills("State", STATES, selection_mode="multi", key=state.STATES, bind="query-params")
 run_details.live_table(text or "", tuple(wanted or ()))
 
 names = {run.id: run.name for run in runs}
 chosen = st.selectbox(
-    "Open a run", list(names), format_func=lambda run_id: f"{names[run_id]} ({run_id})" if names[run_id] != run_id else run_id, key=state.RUN, bind="query-params",
+    "Open a run",
+    list(names),
+    format_func=lambda run_id: f"{names[run_id]} ({run_id})" if names[run_id] != run_id else run_id,
+    key=state.RUN,
+    bind="query-params",
     persist_state="session",
 )
 if chosen:

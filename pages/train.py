@@ -17,7 +17,9 @@ with settings:
     panels.recipe_card(RECIPES[recipe])
     with st.form("settings", border=False):
         config, name = controls.training_settings(recipe, dataset)
-        started = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:", width="stretch")
+        started = st.form_submit_button(
+            "Start training", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
     if started and config is not None:
         run = create_run(config.to_json(), kind="train", name=name or None, recipe=recipe)
         submit(run)

@@ -1,0 +1,196 @@
+"""The parts of the Data page."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, importing, panels
+from fer import storage
+from fer.data.dataset import Dataset, delete_dataset, list_datasets, rename_dataset
+from fer.emotions import EMOTIONS
+from fer.errors import UserError
+
+
+def listing(dataset: Dataset | None) -> None:
+    """Every data set, and renaming or deleting the chosen one."""
+    rows = [
+        {
+            "data set": info.name,
+            "images": info.images,
+            **{split: sum(info.counts.get(split, {}).values()) for split in ("train", "validation", "test")},
+            "source": info.source,
+            "quarantined": info.quarantined,
+            "imported": pd.Timestamp(info.imported, unit="s"),
+            "disk (MB)": storage.folder_size(cached.dataset(info.fingerprint).directory) / 1e6,
+            "fingerprint": info.fingerprint,
+        }
+        for info in list_datasets()
+    ]
+    panels.table(
+        pd.DataFrame(rows),
+        "datasets",
+        column_config={
+            "disk (MB)": st.column_config.NumberColumn(format="%.1f"),
+            "imported": st.column_config.DatetimeColumn(format="distance"),
+        },
+    )
+    if dataset is None:
+        return
+    quarantined = dataset.meta.get("quarantined") or []
+    if quarantined:
+        with st.expander(
+            f"{len(quarantined)} entries of {dataset.name} were set aside", icon=":material/report:"
+        ):
+            panels.table(pd.DataFrame(quarantined), "quarantined")
+    for warning in dataset.meta.get("warnings") or []:
+        st.warning(panels.plain(warning), icon=":material/warning:")
+    with st.popover(f"Rename or delete {panels.plain(dataset.name)}", icon=":material/settings:"):
+        name = st.text_input("Name", dataset.name, key=f"name-{dataset.fingerprint}")
+        if st.button("Rename", icon=":material/edit:", disabled=name == dataset.name):
+            _verb(lambda: rename_dataset(dataset.fingerprint, name.strip()))
+        if st.button("Delete …", icon=":material/delete:"):
+            confirm_deletion(dataset.fingerprint, dataset.name)
+
+
+@st.dialog("Delete this data set?")
+def confirm_deletion(fingerprint: str, name: str) -> None:
+    """Ask before a data set is removed."""
+    st.write(
+        f"{panels.plain(name)} and everything computed from it are removed from the cache. Runs trained "
+        f"on it stay, "
+        "and importing the same source brings the same data set back."
+    )
+    if st.button("Delete", type="primary", icon=":material/delete:"):
+        _verb(lambda: delete_dataset(fingerprint))
+
+
+def _verb(action: Any) -> None:
+    try:
+        action()
+    except UserError as error:
+        st.error(panels.plain(error))
+        return
+    st.cache_resource.clear()
+    st.rerun()
+
+
+def import_form() -> None:
+    """Import from a path, an upload, Kaggle, or the demo."""
+    st.write(
+        "FER-2013 as a folder (`train/<class>/*.jpg`, `test/<class>/*.jpg`), a zip of it, or the "
+        "original `fer2013.csv`. "
+        "Pictures are decoded once; the same content is never stored twice."
+    )
+    kind = st.segmented_control(
+        "From", ["This computer", "Upload", "Kaggle", "Demo faces"], default="This computer", required=True
+    )
+    source: str | None = None
+    upload = None
+    if kind == "This computer":
+        if os.environ.get("FER_SHARED"):
+            st.info(
+                "The app is shared on a network, so paths of this computer cannot be opened from the "
+                "browser. Use Upload."
+            )
+        else:
+            source = st.text_input("Folder, zip or csv", placeholder="/home/you/fer2013.zip") or None
+    elif kind == "Upload":
+        upload = st.file_uploader(
+            "Zip, csv or csv.gz, up to 400 MB", ["zip", "csv", "gz"], max_upload_size=400
+        )
+    elif kind == "Kaggle":
+        source = st.text_input("Kaggle data set", "kaggle:msambare/fer2013")
+        st.caption(
+            "Needs a Kaggle account: put its token into ~/.kaggle/kaggle.json or KAGGLE_USERNAME and "
+            "KAGGLE_KEY."
+        )
+    else:
+        source = "demo"
+        st.caption("About 3,500 drawn faces: works without any download.")
+    name = st.text_input("Name", placeholder="made from the source")
+    if st.button("Import", type="primary", icon=":material/download:", disabled=not (source or upload)):
+        if upload is not None:
+            with tempfile.TemporaryDirectory(prefix="fer-upload-") as folder:
+                path = Path(folder) / f"upload{''.join(Path(upload.name).suffixes[-2:]).lower()}"
+                path.write_bytes(upload.getbuffer())
+                _import(str(path), name or Path(upload.name).stem)
+        elif source:
+            _import(source, name)
+
+
+def _import(source: str, name: str) -> None:
+    bar = st.progress(0.0, text="Starting …")
+    try:
+        result = importing.import_in_background(
+            source,
+            name.strip() or None,
+            lambda fraction, text: bar.progress(min(fraction, 1.0), text=panels.plain(text)),
+        )
+    except UserError as error:
+        bar.empty()
+        st.error(panels.plain(error))
+        return
+    bar.empty()
+    st.success(
+        f"{panels.plain(result['name'])}: {result['images']:,} images in {result['seconds']:.1f} s, "
+        f"{len(result['quarantined'])} set aside.",
+        icon=":material/check_circle:",
+    )
+    for warning in result["warnings"]:
+        st.warning(panels.plain(warning))
+    if result["quarantined"]:
+        panels.table(pd.DataFrame(result["quarantined"]), "quarantined-now")
+    panels.go_to("explore", "Explore it", dataset=result["name"])
+
+
+def audit(dataset: Dataset | None) -> None:
+    """Exact duplicates, leaks, conflicts and flat images of the chosen data set."""
+    if dataset is None:
+        return
+    found = cached.audit(dataset.fingerprint)
+    row = st.container(horizontal=True)
+    for label, key, help_text in (
+        ("Missing pixels", "missing_pixels", "Pixels that are not a number"),
+        ("Flat images", "constant", "Every pixel has the same value"),
+        ("Duplicate groups", "duplicate_groups", "Sets of pixel-identical images"),
+        ("Images in them", "duplicate_images", "Images that have at least one exact copy"),
+        ("Groups across splits", "leaking_groups", "Copies both in train and in test"),
+        ("Leaked test images", "leaked_test_images", "Test images a network may have seen in training"),
+        ("Conflicting groups", "conflicting_groups", "Copies that carry different labels"),
+    ):
+        row.metric(label, f"{found[key]:,}", border=True, help=help_text)
+    if found["leaked_test_images"]:
+        st.warning(
+            f"{found['leaked_test_images']:,} test images are pixel-identical to a training image, so "
+            f"accuracy is shown "
+            "with and without them everywhere.",
+            icon=":material/warning:",
+        )
+    panels.note(
+        "Two images are duplicates when all 48 × 48 pixels are equal (BLAKE2b hash of the pixels). "
+        "A group leaks when it has images in train and in test; it conflicts when its images carry "
+        "different labels."
+    )
+    _groups(dataset)
+
+
+def _groups(dataset: Dataset) -> None:
+    from fer.data.audit import duplicate_groups
+
+    kind = st.segmented_control(
+        "Groups", ["conflicting", "leaking", "all"], default="conflicting", required=True
+    )
+    groups = duplicate_groups(dataset, kind)
+    if not groups:
+        st.info("No such group.")
+        return
+    size = 12
+    page = st.pagination(-(-len(groups) // size), key="group-page")
+    st.caption(f"{len(groups):,} groups")
+    for group in groups[(page - 1) * size : page * size]:
+        captions = [f"{EMOTIONS[dataset.labels[i]]}\n{dataset.parts[i] or ''}" for i in group]
+        panels.faces(dataset.images[group], captions, [dataset.names[i] for i in group], size=90)

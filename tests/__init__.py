@@ -1,0 +1,1 @@
+"""Run them all with `python tests`."""

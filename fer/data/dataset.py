@@ -1,7 +1,11 @@
 """One imported data set: arrays decoded once, opened in milliseconds, named by their content.
 
 `cache/datasets/<fingerprint>/` holds `images.npy`, `labels.npy`, `splits.npy`, `hashes.npy`,
-`names.json` and `meta.json`. Everything derived from a data set is stored under its fingerprint.
+`names.json`, `meta.json` and, for what has an entry per image, `details.json` (so that listing the data
+sets reads little). Everything derived from a data set is stored under its fingerprint.
+
+Whoever writes or deletes holds `datasets/.lock`, which the system releases when a process dies; so a
+staging folder found while holding it belongs to nobody, and is removed.
 """
 
 import hashlib
@@ -9,12 +13,15 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from fer import storage
 from fer.emotions import EMOTIONS, IMAGE_SIZE
@@ -23,6 +30,7 @@ from fer.errors import UnknownName, UserError
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 FORMAT_VERSION = 1
+DETAILS_BYTES = 20_000  # an entry of meta longer than this as JSON goes to details.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
 
 
@@ -135,27 +143,55 @@ def save_dataset(
     labels = np.asarray(labels, dtype=np.uint8)
     splits = np.asarray(splits, dtype=np.uint8)
     _check(images, labels, splits, names)
-    fingerprint = _fingerprint(images, labels, splits, names)
+    meta = {"source": "", "quarantined": []} | dict(meta or {})
+    fingerprint = _fingerprint(images, labels, splits, names, meta.get("usage"))
     directory = datasets_directory() / fingerprint
-    if not (directory / "meta.json").exists():
-        content = dict(meta or {}) | {
-            "format": FORMAT_VERSION,
-            "fingerprint": fingerprint,
-            "name": _free_name(name),
-            "images": len(labels),
-            "imported": time.time(),
-        }
-        content.setdefault("source", "")
-        content.setdefault("quarantined", [])
-        with storage.replacing_directory(directory) as staging:
-            np.save(staging / "images.npy", images)
-            np.save(staging / "labels.npy", labels)
-            np.save(staging / "splits.npy", splits)
-            np.save(staging / "hashes.npy", pixel_hashes(images))
-            (staging / "names.json").write_text(json.dumps(names), encoding="utf-8")
-            content["counts"] = Dataset("", "", images, labels, splits, names, labels).counts()
-            (staging / "meta.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with writing_datasets():
+        if not (directory / "meta.json").exists():
+            counts = Dataset("", "", images, labels, splits, names, labels).counts()
+            meta |= {
+                "format": FORMAT_VERSION,
+                "fingerprint": fingerprint,
+                "name": _free_name(name),
+                "images": len(labels),
+                "counts": counts,
+                "imported": time.time(),
+                "quarantined_count": len(meta["quarantined"]),
+            }
+            details = {key: value for key, value in meta.items() if _is_long(value)}
+            with storage.replacing_directory(directory) as staging:
+                _write_array(staging / "images.npy", images)
+                _write_array(staging / "labels.npy", labels)
+                _write_array(staging / "splits.npy", splits)
+                _write_array(staging / "hashes.npy", pixel_hashes(images))
+                (staging / "names.json").write_text(json.dumps(names), encoding="utf-8")
+                (staging / "details.json").write_text(json.dumps(details), encoding="utf-8")
+                short = {key: value for key, value in meta.items() if key not in details}
+                (staging / "meta.json").write_text(json.dumps(short, indent=1), encoding="utf-8")
     return open_dataset(fingerprint)
+
+
+@contextmanager
+def writing_datasets() -> Iterator[None]:
+    """Hold the lock on the store, after removing what killed writers left in it.
+
+    Raises:
+        UserError: another process held the lock for five minutes.
+    """
+    directory = datasets_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory / ".lock", timeout=300):
+            for leftover in directory.glob(f"{storage.STAGING_PREFIX}*"):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
+            yield
+    except Timeout:
+        raise UserError(
+            "Another process has been writing a data set for five minutes. Wait for it, then try again."
+        ) from None
 
 
 def list_datasets() -> list[DatasetInfo]:
@@ -175,7 +211,7 @@ def list_datasets() -> list[DatasetInfo]:
                 counts=meta["counts"],
                 source=meta["source"],
                 imported=meta["imported"],
-                quarantined=len(meta["quarantined"]),
+                quarantined=meta["quarantined_count"],
                 meta=meta,
             )
         )
@@ -199,7 +235,7 @@ def open_dataset(key: str) -> Dataset:
         splits=np.load(directory / "splits.npy"),
         names=storage.read_json(directory / "names.json"),
         hashes=np.load(directory / "hashes.npy"),
-        meta=info.meta,
+        meta=info.meta | storage.read_json(directory / "details.json"),
         directory=directory,
     )
 
@@ -207,19 +243,25 @@ def open_dataset(key: str) -> Dataset:
 def rename_dataset(key: str, name: str) -> None:
     """Give a data set another name; its fingerprint, and so everything derived, stays."""
     check_name(name)
-    info = _find(key)
-    if any(other.name == name and other.fingerprint != info.fingerprint for other in list_datasets()):
-        raise UserError(f"Another data set is already called {name!r}. Choose another name.")
-    storage.write_json(
-        datasets_directory() / info.fingerprint / "meta.json", info.meta | {"name": name}
-    )
+    with writing_datasets():
+        info = _find(key)
+        if any(other.name == name and other.fingerprint != info.fingerprint for other in list_datasets()):
+            raise UserError(f"Another data set is already called {name!r}. Choose another name.")
+        path = datasets_directory() / info.fingerprint / "meta.json"
+        storage.write_json(path, info.meta | {"name": name})
 
 
 def delete_dataset(key: str) -> None:
-    """Remove a data set and what was derived from it; runs trained on it stay."""
-    info = _find(key)
-    shutil.rmtree(datasets_directory() / info.fingerprint)
-    shutil.rmtree(storage.cache_directory() / "derived" / info.fingerprint, ignore_errors=True)
+    """Remove a data set and what was derived from it; runs trained on it stay.
+
+    It vanishes in one step: killed on the way, either all of it is there or none.
+    """
+    with writing_datasets():
+        info = _find(key)
+        shutil.rmtree(storage.cache_directory() / "derived" / info.fingerprint, ignore_errors=True)
+        trash = datasets_directory() / f"{storage.STAGING_PREFIX}{info.fingerprint}"
+        (datasets_directory() / info.fingerprint).rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
 
 
 def check_name(name: str) -> str:
@@ -256,11 +298,30 @@ def _free_name(name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _fingerprint(images: np.ndarray, labels: np.ndarray, splits: np.ndarray, names: list[str]) -> str:
+def _fingerprint(
+    images: np.ndarray,
+    labels: np.ndarray,
+    splits: np.ndarray,
+    names: list[str],
+    usage: list[str] | None,
+) -> str:
     digest = hashlib.sha256()
-    for part in (images.data, labels.tobytes(), splits.tobytes(), "\0".join(names).encode()):
+    parts: list[Any] = [images.data, labels.tobytes(), splits.tobytes(), "\0".join(names).encode()]
+    for part in [*parts, "\0".join(usage).encode()] if usage else parts:
         digest.update(part)
     return digest.hexdigest()[:16]
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list | dict) and len(json.dumps(value)) > DETAILS_BYTES
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    """`np.save`, except that a full disk says so (`ndarray.tofile` raises without an error number)."""
+    array = np.ascontiguousarray(array)
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.view(np.uint8).data)
 
 
 def _check(images: np.ndarray, labels: np.ndarray, splits: np.ndarray, names: list[str]) -> None:

@@ -1,0 +1,122 @@
+"""A float canvas with anti-aliased, blurred polygons: everything the faces are painted with.
+
+Coordinates are pixels (x to the right, y down); polygons are (N, 2) float arrays, drawn with 1/16 pixel
+precision by OpenCV. One channel paints the grey data set, three paint the colour photos.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_SHIFT = 4  # OpenCV's fixed-point fraction bits
+RGB = tuple[float, float, float]
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Coverage of a box of the canvas: values (h, w) float32 in [0, 1]."""
+
+    rows: slice
+    columns: slice
+    values: np.ndarray
+
+
+class Canvas:
+    """Pixels (H, W, C) float32 in [0, 255], C = 1 (grey) or 3 (RGB)."""
+
+    def __init__(self, height: int, width: int, channels: int = 1, value: float = 0.0):
+        self.pixels = np.full((height, width, channels), value, dtype=np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def tone(self, colour: RGB | np.ndarray) -> np.ndarray:
+        """(C,) float32: the colour itself, or its luminance on a grey canvas (ITU-R BT.601)."""
+        colour = np.asarray(colour, dtype=np.float32)
+        return colour if self.pixels.shape[2] == 3 else np.array([colour @ LUMA], dtype=np.float32)
+
+    def mask(
+        self, polygons: Sequence[np.ndarray], blur: float = 0.0, within: Mask | None = None
+    ) -> Mask | None:
+        """Coverage of the union of polygons, blurred by a Gaussian of `blur` pixels; None if outside.
+
+        With `within`, coverage is computed in that mask's box and multiplied by it.
+        """
+        if within is None:
+            points = np.concatenate(polygons)
+            margin = 2 + 2.5 * blur
+            low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
+            high = np.minimum(np.ceil(points.max(axis=0) + margin), self.pixels.shape[1::-1]).astype(int)
+            if np.any(high - low < 1):
+                return None
+            rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
+        else:
+            rows, columns = within.rows, within.columns
+        cover = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
+        origin = np.array([columns.start, rows.start])
+        fixed = [np.rint((polygon - origin) * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
+        for polygon in fixed:  # one by one: together, overlapping polygons would cancel
+            cv2.fillPoly(cover, [polygon], 255, cv2.LINE_AA, _SHIFT)
+        if blur > 0.3:
+            cover = cv2.GaussianBlur(cover, (0, 0), blur)
+        values = cover.astype(np.float32) * np.float32(1 / 255)
+        if within is not None:
+            values = values * within.values
+        return Mask(rows, columns, values)
+
+    def blend(self, mask: Mask | None, colour: np.ndarray, alpha: float = 1.0) -> None:
+        """Mix a tone (C,) or pixels (h, w, C) into the canvas where the mask covers it."""
+        if mask is not None and alpha > 0:
+            box = self.pixels[mask.rows, mask.columns]
+            box += (np.asarray(colour, dtype=np.float32) - box) * (mask.values * np.float32(alpha))[..., None]
+
+    def multiply(self, mask: Mask | None, factor: float | np.ndarray) -> None:
+        """Scale the canvas by `factor` (a number or a tone of C numbers) where the mask covers it."""
+        if mask is not None:
+            box = self.pixels[mask.rows, mask.columns]
+            box *= 1 + mask.values[..., None] * (np.asarray(factor, dtype=np.float32) - 1)
+
+    def fill(
+        self, polygons: Sequence[np.ndarray], colour: np.ndarray, alpha: float = 1.0, blur: float = 0.0
+    ) -> None:
+        """Paint polygons in one tone."""
+        self.blend(self.mask(polygons, blur), colour, alpha)
+
+    def shade(self, polygons: Sequence[np.ndarray], factor: float | np.ndarray, blur: float = 0.0) -> None:
+        """Darken (factor < 1) or lighten polygons."""
+        self.multiply(self.mask(polygons, blur), factor)
+
+
+def ribbon(points: np.ndarray, widths: float | np.ndarray) -> np.ndarray:
+    """A closed polygon (2N, 2) around a polyline (N, 2) with the given half-widths (pixels)."""
+    along = np.gradient(points, axis=0)
+    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.broadcast_to(widths, len(points))[:, None]
+    return np.concatenate([points + normal, (points - normal)[::-1]])
+
+
+def ellipse(
+    centre: np.ndarray, radii: tuple[float, float], degrees: float = 0.0, points: int = 20
+) -> np.ndarray:
+    """A closed polygon (points, 2) in the shape of an ellipse."""
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    turn = np.deg2rad(degrees)
+    x, y = radii[0] * np.cos(angle), radii[1] * np.sin(angle)
+    rotated = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], axis=1)
+    return np.asarray(centre) + rotated
+
+
+def smooth(polygon: np.ndarray, rounds: int = 2, closed: bool = True) -> np.ndarray:
+    """Chaikin corner cutting ("An algorithm for high-speed curve generation", 1974)."""
+    for _ in range(rounds):
+        following = np.roll(polygon, -1, axis=0) if closed else polygon[1:]
+        current = polygon if closed else polygon[:-1]
+        cut = np.empty((2 * len(current), polygon.shape[1]))
+        cut[0::2] = 0.75 * current + 0.25 * following
+        cut[1::2] = 0.25 * current + 0.75 * following
+        polygon = cut if closed else np.concatenate([polygon[:1], cut, polygon[-1:]])
+    return polygon

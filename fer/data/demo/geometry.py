@@ -1,0 +1,140 @@
+"""The head in three dimensions: an ellipsoid with a jaw, its pose, and where its points fall in a picture.
+
+Head units: half the distance between the pupils is 0.32 (about 31.5 mm), so one unit is about 98 mm; x to
+the picture's right, y down from the eye line, z towards the viewer. Proportions follow Farkas,
+"Anthropometry of the Head and Face" (1994): chin 1.14 below the eyes, cheekbones 0.72 to each side.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from fer.data.demo.people import Person
+
+CENTRE = np.array([0.0, 0.05, -0.55])  # of the ellipsoid
+RADIUS_X, RADIUS_Z = 0.80, 0.95
+RADIUS_ABOVE, RADIUS_BELOW = 1.20, 1.55
+PIVOT = np.array([0.0, 0.35, -0.10])
+_DISTANCE = 8.0  # of the camera, in head units
+FRAME = 48 / 25.5  # side of the square that FER-2013 would cut out, in head units
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a head is and where it looks: degrees, and pixels on the canvas.
+
+    Positive yaw turns to the picture's right, positive pitch looks up, positive roll leans clockwise.
+    `centre` is where the middle of the face falls, `scale` is pixels per head unit.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    centre: tuple[float, float]
+    scale: float
+
+    @cached_property
+    def rotation(self) -> np.ndarray:
+        """(3, 3): head to camera axes."""
+        yaw, pitch, roll = np.deg2rad([self.yaw, self.pitch, self.roll])
+        about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+        about_z = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+        return about_z @ about_x @ about_y
+
+    @cached_property
+    def offset(self) -> np.ndarray:
+        """(2,) camera x, y of the middle of the face, so that it falls on `centre`."""
+        middle = self.rotation @ (np.array([0.0, 0.42, 0.20]) - PIVOT)
+        return np.asarray(middle[:2])
+
+
+@dataclass(frozen=True)
+class Head:
+    """A person's head in a pose, the jaw dropped by `jaw` head units."""
+
+    person: Person
+    pose: Pose
+    jaw: float = 0.0
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) head units to (N, 2) pixels, in weak perspective."""
+        camera = (points - PIVOT) @ self.pose.rotation.T
+        camera[:, :2] -= self.pose.offset
+        near = _DISTANCE / (_DISTANCE - camera[:, 2:])
+        return camera[:, :2] * near * self.pose.scale + np.array(self.pose.centre)
+
+    def at(self, points: np.ndarray, lift: float = 0.0) -> np.ndarray:
+        """(N, 2) positions on the face, head units, to (N, 2) pixels; `lift` raises them off the skin."""
+        depth = surface(points[:, 0], points[:, 1]) + lift
+        return self.project(np.column_stack([points, depth]))
+
+    @cached_property
+    def contour(self) -> np.ndarray:
+        """(N, 3) from the right temple round the chin to the left temple."""
+        p, jaw = self.person, self.jaw
+        half = np.array(
+            [
+                (0.68 * p.forehead, -0.40, -0.34),
+                (0.72 * p.cheeks, -0.05, -0.32),
+                (0.725 * p.cheeks, 0.25, -0.30),
+                (0.66 * p.cheeks, 0.55 + 0.15 * jaw, -0.28),
+                (0.57 * p.jaw, 0.80 + 0.5 * jaw, -0.20),
+                (0.42 * p.jaw, 1.00 * p.length + 0.9 * jaw, -0.02),
+                (0.21 * p.jaw, 1.13 * p.length + jaw, 0.14),
+            ]
+        )
+        chin = np.array([[0.0, 1.16 * p.length + jaw, 0.18]])
+        return np.concatenate([half, chin, half[::-1] * np.array([-1, 1, 1])])
+
+    @cached_property
+    def hairline(self) -> np.ndarray:
+        """(N, 2) on the face, from the left temple over the forehead to the right one."""
+        x = np.linspace(-0.66, 0.66, 13) * self.person.forehead
+        return np.column_stack([x, self.person.hairline + 0.95 * np.abs(x) ** 3.0])
+
+    @cached_property
+    def outline(self) -> np.ndarray:
+        """(N, 2) pixels: the visible skin of the face, hairline to chin."""
+        ring = np.linspace(-0.10, 0.75, 5)
+        cheek = np.column_stack([0.55 * self.person.cheeks * np.ones(5), ring])
+        front = np.concatenate([cheek, cheek * np.array([-1, 1])])
+        top = self.hairline
+        points = np.concatenate([self.project(self.contour), self.at(top), self.at(front)])
+        return smooth_hull(points)
+
+    def cap(self, volume: float, down: float) -> np.ndarray:
+        """(N, 2) pixels: outline of the hair on the skull, `volume` units thick, down to y = `down`."""
+        angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+        points = []
+        for height in (-1.0, -0.8, -0.55, -0.3, 0.0):
+            ring = np.sqrt(1 - height**2)
+            points.append(
+                np.column_stack(
+                    [
+                        (RADIUS_X - 0.03 + volume) * ring * np.cos(angle),
+                        CENTRE[1] + (RADIUS_ABOVE - 0.12 + volume) * height + 0 * angle,
+                        CENTRE[2] + (RADIUS_Z - 0.05 + 0.6 * volume) * ring * np.sin(angle),
+                    ]
+                )
+            )
+        side = (0.70 + volume) * self.person.cheeks
+        points.append(np.array([[side, down, -0.45], [-side, down, -0.45]]))
+        return smooth_hull(self.project(np.concatenate(points)))
+
+
+def surface(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Depth z of the face at x, y (head units), nose and sockets left to the shading."""
+    below = np.where(y > CENTRE[1], RADIUS_BELOW, RADIUS_ABOVE)
+    inside = 1 - (x / RADIUS_X) ** 2 - ((y - CENTRE[1]) / below) ** 2
+    return CENTRE[2] + RADIUS_Z * np.sqrt(np.maximum(inside, 0.02))
+
+
+def smooth_hull(points: np.ndarray) -> np.ndarray:
+    """The convex hull (N, 2) of pixel positions, corners rounded."""
+    from fer.data.demo.canvas import smooth
+
+    hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
+    return smooth(hull, 2)

@@ -1,0 +1,278 @@
+"""Hair, beards, ears, neck, clothes and glasses."""
+
+import functools
+
+import cv2
+import numpy as np
+
+from fer.data.demo.canvas import Mask, ellipse, ribbon, smooth
+from fer.data.demo.features import SIDES, Portrait
+from fer.data.demo.geometry import Head
+
+_VOLUME = {
+    "short": 0.07,
+    "parted": 0.10,
+    "long": 0.12,
+    "fringe": 0.12,
+    "curly": 0.24,
+    "receding": 0.05,
+    "cap": 0.11,
+}
+_DOWN = {
+    "short": 0.05,
+    "parted": 0.10,
+    "long": 0.35,
+    "fringe": 0.35,
+    "curly": 0.20,
+    "receding": 0.12,
+    "cap": 0.05,
+}
+
+
+@functools.cache
+def _streaks() -> np.ndarray:
+    """(512, 512) float32 around 1: strands that run down the picture."""
+    noise = np.random.default_rng(11).normal(0, 1, (512, 512)).astype(np.float32)
+    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.2, sigmaY=14)
+    coarse = cv2.GaussianBlur(noise, (0, 0), sigmaX=5, sigmaY=30)
+    return np.clip(1 + 0.17 * fine / fine.std() + 0.14 * coarse / coarse.std(), 0.45, 1.7)
+
+
+@functools.cache
+def _curls() -> np.ndarray:
+    """(512, 512) float32 around 1: small blobs without direction."""
+    noise = np.random.default_rng(12).normal(0, 1, (512, 512)).astype(np.float32)
+    blobs = cv2.GaussianBlur(noise, (0, 0), 4) - cv2.GaussianBlur(noise, (0, 0), 8)
+    return np.clip(1 + 0.28 * blobs / blobs.std(), 0.4, 1.7)
+
+
+def paint_hair(
+    art: Portrait, mask: Mask | None, colour: object, alpha: float = 1.0, curly: bool = False
+) -> None:
+    """Blend hair into a mask: its colour, the light and a texture of strands."""
+    if mask is None:
+        return
+    texture = _curls() if curly else _streaks()
+    height, width = mask.values.shape
+    zoom = 100 / art.head.pose.scale  # texture pixels per canvas pixel: strands scale with the head
+    rows = (np.arange(height) * zoom).astype(int) % 512
+    columns = (np.arange(width) * zoom + art.head.person.seed % 400).astype(int) % 512
+    light = 0.25 + 0.70 * art.shade[mask.rows, mask.columns]
+    strands = (texture[rows[:, None], columns] * light)[..., None]
+    art.canvas.blend(mask, strands * art.canvas.tone(colour), alpha)  # type: ignore[arg-type]
+
+
+def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
+    """What the face hides: long hair, shoulders, neck, the hair on the skull, ears."""
+    head, canvas, p = art.head, art.canvas, art.head.person
+    if p.style in ("long", "fringe"):
+        fall = np.array(
+            [
+                [-0.70, -0.6, -0.5],
+                [-0.98, 0.2, -0.5],
+                [-1.02, 1.0, -0.5],
+                [-0.85, 1.75, -0.4],
+                [0.85, 1.75, -0.4],
+                [1.02, 1.0, -0.5],
+                [0.98, 0.2, -0.5],
+                [0.70, -0.6, -0.5],
+            ]
+        )
+        paint_hair(art, canvas.mask([smooth(head.project(fall))], art.px(0.02)), np.array(p.hair) * 0.75)
+    neck = np.array(
+        [
+            [-0.42, 0.6, -0.5],
+            [-0.45, 1.45, -0.45],
+            [-0.62, 1.9, -0.5],
+            [0.62, 1.9, -0.5],
+            [0.45, 1.45, -0.45],
+            [0.42, 0.6, -0.5],
+        ]
+    )
+    outline = head.project(neck)
+    tone = np.array(p.skin) * 0.62
+    canvas.fill([outline], art.lit(tone, outline.mean(axis=0), 0.7), blur=art.px(0.02))
+    shoulders = head.project(
+        np.array(
+            [
+                [-0.50, 1.50, -0.45],
+                [-0.85, 1.66, -0.6],
+                [-1.9, 2.0, -0.7],
+                [-2.1, 3.6, -0.7],
+                [2.1, 3.6, -0.7],
+                [1.9, 2.0, -0.7],
+                [0.85, 1.66, -0.6],
+                [0.50, 1.50, -0.45],
+                [0.0, 1.85, -0.1],
+            ]
+        )
+    )
+    canvas.fill([shoulders], canvas.tone(cloth), blur=art.px(0.02))
+    if p.style != "bald":
+        mask = canvas.mask(
+            [head.cap(_VOLUME[p.style], _DOWN[p.style])], art.px(0.035 if p.style == "curly" else 0.015)
+        )
+        paint_hair(art, mask, p.hair, curly=p.style == "curly")
+    else:
+        canvas.fill([head.cap(0.02, 0.0)], canvas.tone(p.skin))
+        _lit_skin(art, canvas.mask([head.cap(0.02, 0.0)]))
+    if p.style not in ("long", "fringe"):
+        _draw_ears(art)
+
+
+def _lit_skin(art: Portrait, mask: Mask | None) -> None:
+    if mask is not None:
+        light = art.shade[mask.rows, mask.columns][..., None]
+        art.canvas.blend(mask, light * art.canvas.tone(art.head.person.skin))
+
+
+def _draw_ears(art: Portrait) -> None:
+    head = art.head
+    for side in SIDES:
+        if side * head.pose.yaw > 22:
+            continue  # turned away
+        angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        wide = 0.085 + 0.02 * max(0.0, -side * np.sin(np.deg2rad(head.pose.yaw)))
+        points = np.column_stack(
+            [
+                side * (0.775 * head.person.cheeks) + wide * np.cos(angle),
+                0.13 + 0.20 * np.sin(angle),
+                np.full(14, -0.52),
+            ]
+        )
+        mask = art.canvas.mask([head.project(points)], art.px(0.01))
+        _lit_skin(art, mask)
+        art.canvas.multiply(mask, 0.86)
+        points[:, 0] = side * 0.785 * head.person.cheeks + 0.5 * wide * np.cos(angle)
+        points[:, 1] = 0.12 + 0.11 * np.sin(angle)
+        art.canvas.shade([head.project(points)], 0.70, art.px(0.02))
+
+
+def draw_front_hair(art: Portrait) -> None:
+    """What falls over the forehead and the cheeks: hairline, fringe, parting, locks, cap."""
+    head, canvas, p = art.head, art.canvas, art.head.person
+    if p.style == "bald":
+        return
+    line = head.hairline
+    shadow = canvas.mask([ribbon(head.at(line + np.array([0, 0.02])), art.px(0.05))], art.px(0.035))
+    canvas.multiply(shadow, 0.80)
+    edge = 0.03 if p.style == "receding" else 0.07
+    jagged = 0.03 * np.sin(np.arange(len(line)) * 2.4 + p.seed)
+    low = line + np.column_stack([np.zeros(len(line)), jagged - 0.01])
+    if p.style == "fringe":
+        low[:, 1] = -0.335 + 0.5 * jagged + 0.10 * np.abs(line[:, 0])
+    elif p.style == "parted":
+        side = 1 if p.seed % 2 else -1
+        low[:, 1] += 0.20 * np.clip(side * line[:, 0] + 0.15, 0, 0.6)
+    elif p.style == "cap":
+        low[:, 1] = -0.40 + 0.05 * np.abs(line[:, 0])
+    top = line + np.array([0.0, -0.30])
+    band = np.concatenate([head.at(low, edge), head.at(top * np.array([1.05, 1.0]), 0.1)[::-1]])
+    if p.style == "cap":
+        tint = (40 + 7 * (p.seed % 20), 50 + 5 * (p.seed % 31), 60 + 6 * (p.seed % 23))
+        whole = np.concatenate([head.cap(0.13, -0.35), head.at(low, edge)])
+        hull = cv2.convexHull(whole.astype(np.float32))[:, 0]
+        mask = canvas.mask([hull[hull[:, 1] > -1e9]], art.px(0.01))
+        _paint_cap(art, mask, tint, low)
+        return
+    paint_hair(art, canvas.mask([band], art.px(0.022)), p.hair, curly=p.style == "curly")
+    if p.style in ("long", "fringe"):
+        a = np.linspace(0, 1, 10)
+        wave = 0.03 * np.sin(6 * a + p.seed % 7)
+        locks = art.line(0.70 + 0.06 * np.sin(np.pi * a) + wave, -0.55 + 1.75 * a, 0.26, taper=False)
+        for lock in locks:
+            paint_hair(art, canvas.mask([lock], art.px(0.03)), p.hair)
+
+
+def _paint_cap(art: Portrait, mask: Mask | None, tint: tuple[float, float, float], low: np.ndarray) -> None:
+    del mask
+    head, canvas = art.head, art.canvas
+    upper = head.cap(0.13, -0.45)
+    brim_y = head.at(low, 0.06)
+    middle = head.at(np.array([[0.0, -0.55]]))[0]
+    crown = [
+        point
+        for point in upper
+        if np.dot(point - middle, head.project(np.array([[0, -1.0, 0.0]]))[0] - middle) > 0
+    ]
+    shape = cv2.convexHull(np.concatenate([np.array(crown), brim_y]).astype(np.float32))[:, 0]
+    cover = canvas.mask([shape], art.px(0.01))
+    if cover is not None:
+        light = (0.3 + 0.7 * art.shade[cover.rows, cover.columns])[..., None]
+        canvas.blend(cover, light * canvas.tone(tint))
+    canvas.shade([ribbon(brim_y, art.px(0.03))], 0.7, art.px(0.012))
+
+
+def draw_beard(art: Portrait) -> None:
+    """A shaded jaw and moustache, thicker with the person's beard."""
+    head, canvas, p = art.head, art.canvas, art.head.person
+    jaw = head.jaw
+    if p.beard > 0:
+        outer = head.project(head.contour[3:-3] + np.array([0, 0.0, 0.0]))
+        inner = np.array(
+            [
+                [-0.60, 0.42],
+                [-0.44, 0.60],
+                [-0.34, 0.80],
+                [-0.20, 0.90 + jaw],
+                [0.0, 0.92 + jaw],
+                [0.20, 0.90 + jaw],
+                [0.34, 0.80],
+                [0.44, 0.60],
+                [0.60, 0.42],
+            ]
+        )
+        shape = np.concatenate([outer, head.at(inner * np.array([p.cheeks, 1]))])
+        paint_hair(art, canvas.mask([shape], art.px(0.04)), np.array(p.hair) * 0.9, 0.25 + 0.6 * p.beard)
+    if p.moustache > 0:
+        rise = p.mouth_height - 0.06 - 0.03 * art.units[12] - 0.05 * art.units[10] - 0.03 * art.units[9]
+        x = np.linspace(0, 0.28, 8)
+        y = rise - 0.035 + (0.28 * x + 0.9 * x**2) * (1 - 0.9 * min(art.units[12], 1))
+        paint_hair(
+            art,
+            canvas.mask(art.line(x, y, 0.085), art.px(0.014)),
+            np.array(p.hair) * 0.9,
+            0.3 + 0.6 * p.moustache,
+        )
+
+
+def draw_glasses(art: Portrait, kind: str) -> None:
+    """Frames in front of the eyes; `sun` hides them."""
+    head, canvas, p = art.head, art.canvas, art.head.person
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    square = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.6
+    high = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.7
+    size = {"thin": (0.215, 0.145), "thick": (0.225, 0.155), "sun": (0.25, 0.185)}[kind]
+    width = {"thin": 0.012, "thick": 0.026, "sun": 0.018}[kind]
+    rims, lenses = [], []
+    for side in SIDES:
+        x, y = side * (p.eye_distance + 0.01) + size[0] * square, 0.02 + size[1] * high
+        points = head.project(np.column_stack([x, y, np.full(24, float(surface_front(head)))]))
+        lenses.append(points)
+        closed = np.concatenate([points, points[:1]])
+        rims.append(ribbon(closed, art.px(width)))
+    front = surface_front(head)
+    bridge = head.project(
+        np.array([[-0.12, -0.02, front], [0.0, -0.045, front + 0.02], [0.12, -0.02, front]])
+    )
+    arms = [
+        head.project(np.array([[s * (p.eye_distance + size[0]), -0.04, front], [s * 0.76, -0.02, -0.4]]))
+        for s in SIDES
+    ]
+    bars = [ribbon(bridge, art.px(width)), *(ribbon(arm, art.px(width)) for arm in arms)]
+    metal = canvas.tone((70, 68, 66) if kind == "thin" else (24, 22, 22))
+    if kind == "sun":
+        canvas.fill(lenses, canvas.tone((22, 22, 26)), 0.93)
+        glare = [
+            ellipse(points.mean(axis=0) - art.px(0.07), (art.px(0.06), art.px(0.03)), -30)
+            for points in lenses
+        ]
+        canvas.fill(glare, canvas.tone((200, 200, 205)), 0.35, art.px(0.02))
+    else:
+        canvas.fill(lenses, canvas.tone((225, 228, 232)), 0.07)
+    canvas.fill([*rims, *bars], metal, 0.9)
+
+
+def surface_front(head: Head) -> float:
+    """Depth at which glasses sit."""
+    return 0.36

@@ -37,6 +37,21 @@ def _statistics(cache: str, fingerprint: str) -> dict[str, Any]:
     return compute(_dataset(cache, fingerprint))
 
 
+def class_faces(fingerprint: str) -> tuple[list[Any], list[Any], list[str]]:
+    """Mean face, stretched standard deviation (48×48 uint8 each) and name of every class with images."""
+    import numpy as np
+
+    from fer.analysis.statistics import class_faces as compute
+    from fer.emotions import EMOTIONS
+
+    faces = compute(dataset(fingerprint))
+    present = [n for n, count in enumerate(faces["counts"]) if count]
+    spread = [faces["std"][n] for n in present]
+    low, high = (min(map(np.min, spread)), max(map(np.max, spread))) if spread else (0, 1)
+    stretched = [np.uint8(255 * (face - low) / max(high - low, 1e-9)) for face in spread]
+    return [np.uint8(faces["mean"][n] + 0.5) for n in present], stretched, [EMOTIONS[n] for n in present]
+
+
 def audit(fingerprint: str) -> dict[str, Any]:
     """`fer.data.audit.audit` of a data set."""
     return _audit(str(storage.cache_directory()), fingerprint)

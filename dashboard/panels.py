@@ -143,7 +143,8 @@ def recipe_card(recipe: Any) -> None:
         if facts:
             st.caption(" · ".join(facts))
         if recipe.notes:
-            st.caption(plain(recipe.notes))
+            with st.popover("Notes", icon=":material/info:", type="tertiary"):
+                st.markdown("\n".join(f"- {plain(text)}" for text in recipe.notes))
 
 
 def runs_table(runs: Sequence[Run], name: str) -> None:

@@ -58,7 +58,7 @@ def show(run: Run) -> None:
 
 def command(run: Run) -> str:
     """The command line that trains the same again."""
-    from fer.recipes import command_line
+    from fer.reproduce import command_line
 
     if run.kind != "train":
         return f"# {run.kind} jobs are started from their page"

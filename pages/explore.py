@@ -30,7 +30,7 @@ with classes:
     )
     st.subheader("Images per expression", anchor=False)
     panels.chart(charts.class_distribution(counts), table, "class-distribution", "Images per class and split")
-    weights = numbers["class_weights"]
+    weights = {emotion: weight for emotion, weight in numbers["class_weights"].items() if weight}
     st.subheader("Balanced class weights", anchor=False)
     panels.chart(
         charts.class_weights(weights),
@@ -66,7 +66,7 @@ with samples:
 
 with pixels:
     st.subheader("Grey values", anchor=False)
-    histograms = {split: row["histogram"] for split, row in numbers["pixels"].items()}
+    histograms = numbers["histogram"]
     panels.chart(
         charts.pixel_histogram(histograms),
         pd.DataFrame({"grey value": np.arange(256)} | {f"{s} pixels": h for s, h in histograms.items()}),
@@ -98,12 +98,12 @@ with pixels:
     )
 
 with means:
-    st.write(
-        "The average training face of each expression, and below it where faces of that class vary most."
-    )
-    panels.faces(numbers["mean_faces"], [f"{emotion}\nmean" for emotion in EMOTIONS], size=110)
-    panels.faces(numbers["variance_faces"], [f"{emotion}\nvariance" for emotion in EMOTIONS], size=110)
+    st.write("The average training face of each expression, and where the faces of that class vary.")
+    average, spread, names = cached.class_faces(dataset.fingerprint)
+    panels.faces(average, [f"{name}\nmean" for name in names], size=110)
+    panels.faces(spread, [f"{name}\nvariation" for name in names], size=110)
     panels.note(
-        "Mean: the average of all training images of the class, pixel by pixel. Variance: "
-        r"$\frac1n\sum (x_i-\bar x)^2$ at each pixel, brightest where it is largest in the class."
+        r"Mean: $\bar x=\frac1n\sum x_i$ over the training images of the class, pixel by pixel. Variation: the "
+        r"standard deviation $\sqrt{\frac1n\sum (x_i-\bar x)^2}$ of each pixel, stretched from black (smallest) "
+        "to white (largest) so that its pattern can be seen."
     )

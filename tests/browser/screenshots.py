@@ -4,8 +4,8 @@
     python -m tests.browser.screenshots --out shots --pages explore,train
     python -m tests.browser.screenshots --out shots --url http://localhost:8501 --pages "compare?runs=a,b"
 
-Writes `<page>-<width>-<light|dark>.png`, and tracebacks of the server in `server.log`; ends with status 1 if a
-page shows an exception.
+Writes `<page>-<width>-<light|dark>.png`, and the server's tracebacks in `server.log`; ends with status 1
+if a page shows an exception.
 """
 
 import argparse

@@ -13,7 +13,9 @@ class PositionEmbedding(layers.Layer):
 
     def build(self, input_shape):
         self.embedding = self.add_weight(
-            shape=input_shape[1:], initializer=keras.initializers.TruncatedNormal(stddev=0.02), name="embedding"
+            shape=input_shape[1:],
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            name="embedding",
         )
 
     def call(self, tokens):

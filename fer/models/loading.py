@@ -66,10 +66,7 @@ def _to_float32(config: Any) -> bool:
     changed = False
     if isinstance(config, dict):
         for key, value in config.items():
-            if key == "dtype" and value in LOW_PRECISION:
-                config[key] = "float32"
-                changed = True
-            elif key == "name" and value in LOW_PRECISION and len(config) <= 2:  # a DTypePolicy's own
+            if key in ("dtype", "name") and value in LOW_PRECISION:  # "name" is that of a policy object
                 config[key] = "float32"
                 changed = True
             else:

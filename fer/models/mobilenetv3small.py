@@ -1,0 +1,43 @@
+"""MobileNetV3Small from ImageNet, fine-tuned on faces.
+
+Source: Howard et al. 2019; study B. Input (N, 48, 48, 1) float32 in [0, 1].
+943,159 parameters with 7 classes, 939,120 of them the backbone's.
+Expected: macro F1 17.7 % (study B, under its hybrid head).
+
+    images → 224×224×3, 2·x − 1
+           → 155 layers: 11 inverted residual blocks with squeeze-excite → 7×7×576
+           → mean over positions (features) → Dropout 0.5 → Dense 7 → softmax
+
+Layers are named as `fer.models.backbones` explains; the last feature map is
+`backbone_155_activation`.
+"""
+
+import keras
+
+from fer.models.backbones import fine_tuned
+
+
+def build(
+    classes: int = 7,
+    input_shape: tuple[int, int, int] = (48, 48, 1),
+    preprocessing: str = "scale",
+    weights: str | None = "imagenet",
+    channels: str = "repeat",
+    image_size: int = 224,
+    pool: str = "average",
+    hidden: int = 0,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """The network of the module's docstring; the options are those of `fer.models.backbones`."""
+    return fine_tuned(
+        "mobilenetv3small",
+        classes,
+        input_shape,
+        preprocessing,
+        weights=weights,
+        channels=channels,
+        image_size=image_size,
+        pool=pool,
+        hidden=hidden,
+        dropout=dropout,
+    )

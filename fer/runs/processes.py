@@ -1,0 +1,225 @@
+"""Processes: who is who after a crash, how to start one that outlives us, how to end a whole family.
+
+A pid alone proves nothing: ids are reused, a zombie still answers, a reboot starts again at 1. An
+`Identity` adds the start time and the boot, and a dead, zombie or reused process is simply not it.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fer import storage
+
+MARKER = "FER_RUN_TOKEN"
+"""Environment variable that marks every process of one attempt of a run, whatever group it moved to."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process, recognisable for ever.
+
+    Attributes:
+        pid: process id.
+        started: seconds since 1970 at which it started, as psutil tells it.
+        ticks: clock ticks since boot at which it started (Linux; unlike `started` it does not move
+            when the clock is set), else 0.
+        boot: which boot of which machine.
+    """
+
+    pid: int
+    started: float
+    ticks: int
+    boot: str
+
+    def alive(self) -> bool:
+        """Is this very process running now, and not a zombie?"""
+        if not same_boot(self.boot, boot_id()):
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                return False
+            ticks = _start_ticks(self.pid)
+            if self.ticks and ticks:
+                return ticks == self.ticks
+            return abs(process.create_time() - self.started) < 1.0
+        except (psutil.Error, OSError):
+            return False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Identity | None":
+        """The identity in `content`; None when it is missing or was tampered with."""
+        try:
+            return cls(
+                int(content["pid"]), float(content["started"]), int(content["ticks"]), str(content["boot"])
+            )
+        except (TypeError, KeyError, ValueError):
+            return None
+
+
+def identity(pid: int | None = None) -> Identity:
+    """The identity of a running process, of this one by default."""
+    pid = pid or os.getpid()
+    return Identity(pid, psutil.Process(pid).create_time(), _start_ticks(pid), boot_id())
+
+
+@cache
+def boot_id() -> str:
+    """What changes with every start of the machine: the kernel's id, or when it was started."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
+
+
+def same_boot(one: str, other: str) -> bool:
+    """Equal ids, or start times so close that only the clock was set in between."""
+    try:
+        return abs(float(one) - float(other)) < 20
+    except ValueError:
+        return one == other
+
+
+def host() -> str:
+    return socket.gethostname()
+
+
+def spawn_detached(
+    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str | None] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module arguments` so that Ctrl-C, a closed terminal or our end do not reach it.
+
+    Args:
+        log: an existing folder's file; standard output and error are appended to it.
+        environment: variables to set, or to remove where the value is None.
+    """
+    variables = {**os.environ, "FER_CACHE": str(storage.cache_directory()), "PYTHONUNBUFFERED": "1"}
+    variables["PYTHONPATH"] = os.pathsep.join(
+        [str(storage.PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    for name, value in (environment or {}).items():
+        if value is None:
+            variables.pop(name, None)
+        else:
+            variables[name] = value
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=storage.PROJECT,
+            env=variables,
+            **_detached(),
+        )
+
+
+def lower_priority() -> None:
+    """Give way to the dashboard and the desktop (nice 10)."""
+    try:
+        if os.name == "nt":
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            os.nice(max(0, 10 - os.nice(0)))
+    except (OSError, psutil.Error):
+        pass  # a machine that refuses trains at normal priority
+
+
+def ask_to_end(leader: Identity) -> None:
+    """SIGTERM to the leader alone: its helpers must live until it has saved.
+
+    Windows has no such signal; there the `stop` file of the run does it.
+    """
+    if os.name != "nt" and leader.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(leader.pid, signal.SIGTERM)
+
+
+def kill_family(leader: Identity | None, token: str, own_group: bool, seconds: float = 3.0) -> list[int]:
+    """SIGKILL a trainer and everything it started, until none is left; returns the ids that were killed.
+
+    The family is the leader, its descendants, the members of its process group (when it leads one) and
+    every process that carries the run's marker in its environment, wherever it moved to.
+    """
+    killed: set[int] = set()
+    deadline = time.monotonic() + seconds
+    while members := family(leader, token, own_group):
+        for process in members:
+            try:
+                process.kill()
+                killed.add(process.pid)
+            except psutil.Error:
+                pass
+        psutil.wait_procs(members, timeout=0.2)
+        if time.monotonic() > deadline:
+            break
+    return sorted(killed)
+
+
+def family(leader: Identity | None, token: str, own_group: bool) -> list[psutil.Process]:
+    """Living processes of one attempt of a run, the caller itself excepted."""
+    found: dict[int, psutil.Process] = {}
+    if leader is not None and leader.alive():
+        try:
+            process = psutil.Process(leader.pid)
+            found.update({child.pid: child for child in [process, *process.children(recursive=True)]})
+        except psutil.Error:
+            pass
+    group = leader.pid if leader is not None and own_group and _group_is_ours(leader) else None
+    for process in psutil.process_iter():
+        if process.pid not in found and _belongs(process, group, token):
+            found[process.pid] = process
+    found.pop(os.getpid(), None)
+    return [process for process in found.values() if _running(process)]
+
+
+def _belongs(process: psutil.Process, group: int | None, token: str) -> bool:
+    try:
+        if group is not None and os.getpgid(process.pid) == group:
+            return True
+        return bool(token) and process.environ().get(MARKER) == token
+    except (psutil.Error, OSError):
+        return False
+
+
+def _group_is_ours(leader: Identity) -> bool:
+    """A group keeps its leader's id from reuse while it has members: a stranger there means it is empty."""
+    if os.name == "nt" or not same_boot(leader.boot, boot_id()):
+        return False
+    return not psutil.pid_exists(leader.pid) or _start_ticks(leader.pid) == leader.ticks
+
+
+def _running(process: psutil.Process) -> bool:
+    try:
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
+        return False
+
+
+def _start_ticks(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])  # field 22; the name before may hold spaces
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _detached() -> dict[str, Any]:
+    if os.name == "nt":
+        flags = ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP", "CREATE_BREAKAWAY_FROM_JOB")
+        return {"creationflags": sum(getattr(subprocess, flag, 0) for flag in flags)}
+    return {"start_new_session": True}

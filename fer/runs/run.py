@@ -1,0 +1,341 @@
+"""One run: a folder `cache/runs/<id>/` that is the only protocol between the trainer and everybody else.
+
+| file | written by | content |
+|---|---|---|
+| `config.json` | `create_run`, once | `{format, kind, recipe, created, config}` |
+| `labels.json` | the user | `{name, tags, note, archived}` |
+| `status.json` | queue, worker, supervisor | the recorded state; ask `Run.status()` for the truth |
+| `progress.json`, `history.csv`, `best.keras`, `last/`, … | the job | see `fer.training.fit` |
+| `usage.json` | supervisor | memory, processor and GPU use |
+| `train.log` | worker | everything the job printed |
+"""
+
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer import storage
+from fer.errors import UnknownName, UserError
+from fer.runs import queue, status
+
+if TYPE_CHECKING:
+    import pandas
+
+    from fer.training.config import TrainConfig
+
+FORMAT = 1
+STARTER = "starter"
+STARTER_DIRECTORY = storage.PROJECT / "fer" / "prediction" / "starter"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was when it was opened; `status()` and what follows it are read anew each time.
+
+    Attributes:
+        id: `<recipe or kind>-<YYYYMMDD-HHMMSS>-<4 hex>`, the folder's name.
+        name: what the user calls it; the id until it is renamed.
+        kind: job kind, `train` or one of `fer.runs.jobs.JOBS`.
+        recipe: recipe name, '' when it has none.
+        config: what the job gets.
+        damaged: why its config cannot be read, '' normally.
+    """
+
+    id: str
+    name: str
+    kind: str
+    recipe: str
+    directory: Path
+    config: dict[str, Any] = field(repr=False)
+    created: float = 0.0
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    archived: bool = False
+    damaged: str = ""
+
+    def status(self, rows: list[queue.Row] | None = None) -> status.RunStatus:
+        """The truth now; `rows` is the queue when it was read already (`statuses` does that)."""
+        if self.id == STARTER:
+            epochs = len(status.history_rows(self.directory))
+            return status.RunStatus("finished", epoch=epochs, epochs=epochs, created=self.created)
+        if self.damaged:
+            remedy = "Remove the run, or restore its config.json."
+            return status.RunStatus("failed", self.damaged, remedy, "damaged", created=self.created)
+        return status.derive(self.id, self.directory, self.config, rows)
+
+    def train_config(self) -> "TrainConfig":
+        """The config as the checked dataclass.
+
+        Raises:
+            UserError: it is not a training, or its values are not valid.
+        """
+        if self.kind != "train":
+            raise UserError(
+                f"The run {self.name!r} is a {self.kind!r} job, not a training. Choose a training."
+            )
+        from fer.training.config import TrainConfig
+
+        return TrainConfig.from_json(self.config)
+
+    def history(self) -> "pandas.DataFrame":
+        """One row per completed epoch, numbers as numbers; empty before the first."""
+        import pandas
+
+        table = pandas.DataFrame(status.history_rows(self.directory))
+        return table.apply(lambda column: pandas.to_numeric(column, errors="coerce").fillna(column))
+
+    def best(self) -> dict[str, float]:
+        """`{"val_accuracy", "epoch"}` of the best epoch so far (epochs from 1); {} before the first."""
+        values = []
+        for number, row in enumerate(status.history_rows(self.directory), start=1):
+            with contextlib.suppress(KeyError, ValueError):
+                values.append((float(row["val_accuracy"]), number))
+        if not values:
+            return {}
+        accuracy, number = max(values, key=lambda pair: (pair[0], -pair[1]))
+        return {"val_accuracy": accuracy, "epoch": number}
+
+    def metrics(self) -> dict[str, Any]:
+        """What the job returned at its end; while it runs, the best epoch so far."""
+        recorded = status.read_record(self.directory).get("metrics")
+        return recorded if recorded else self.best()
+
+    def usage(self) -> dict[str, Any]:
+        """Memory (bytes), processor (percent of one core) and GPU use, as last measured."""
+        try:
+            return storage.read_json(self.directory / "usage.json")
+        except (OSError, UserError):
+            return {}
+
+    def log_tail(self, lines: int = 50) -> str:
+        """The last lines of train.log, '' when there is none."""
+        try:
+            with open(self.directory / "train.log", "rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - 400 * max(1, lines)))
+                text = file.read().decode("utf-8", errors="replace")
+        except OSError:
+            return ""
+        shown = [line.rsplit("\r", 1)[-1] for line in text.splitlines()]  # progress bars rewrite their line
+        return "\n".join(shown[-lines:])
+
+
+def runs_directory() -> Path:
+    return storage.cache_directory() / "runs"
+
+
+def create_run(
+    config: Any,
+    kind: str = "train",
+    name: str | None = None,
+    recipe: str | None = None,
+    request: str | None = None,
+) -> Run:
+    """Make a run; `submit` starts it.
+
+    Args:
+        config: what the job gets: a dict, or an object with `to_json()`.
+        name: what to call it; by default its id.
+        recipe: recipe name; by default `config["recipe"]`.
+        request: any text that names this one wish. Asked twice with the same text (two clicks, a page
+            loaded again), the run of the first time is returned and none is made.
+
+    Raises:
+        UserError: the kind is unknown, the name cannot be used or is taken.
+    """
+    from fer.runs.jobs import check_kind
+
+    content = _as_dict(config)
+    check_kind(kind)
+    if name is not None:
+        check_run_name(name)
+    recipe = recipe if recipe is not None else str(content.get("recipe") or "")
+    with queue.transaction() as connection:
+        if request and (known := queue.run_of_request(connection, request)):
+            if (runs_directory() / known).is_dir():
+                return _load(runs_directory() / known)
+            connection.execute("DELETE FROM requests WHERE request = ?", (request,))
+        if name is not None:
+            check_free(name)
+        identifier = new_id(recipe or kind)
+        _store(identifier, {"kind": kind, "recipe": recipe, "config": content}, name)
+        if request:
+            queue.remember_request(connection, request, identifier)
+    return _load(runs_directory() / identifier)
+
+
+def record_finished(run: Run, metrics: dict[str, Any] | None = None) -> None:
+    """Mark a run finished whose files were put there by hand, such as an imported model."""
+    with queue.transaction():
+        record = status.read_record(run.directory)
+        now = time.time()
+        record |= {"state": "finished", "started": now, "ended": now, "metrics": metrics or {}}
+        status.write_record(run.directory, record | {"reason": "", "remedy": ""})
+
+
+def list_runs() -> list[Run]:
+    """Every run, the newest first, without the starter; a damaged one is listed with `damaged` set."""
+    if not runs_directory().is_dir():
+        return []
+    folders = [f for f in runs_directory().iterdir() if f.is_dir() and not f.name.startswith(".")]
+    loaded = [run for folder in folders if (run := _load_if_there(folder))]
+    return sorted(loaded, key=lambda run: (run.created, run.id), reverse=True)
+
+
+def statuses(runs: Iterable[Run]) -> dict[str, status.RunStatus]:
+    """`{id: status}` of many runs with one look at the queue."""
+    rows = queue.rows()
+    return {run.id: run.status(rows) for run in runs}
+
+
+def open_run(key: str | Run) -> Run:
+    """A run by id, by name or by a unique beginning of its id; `starter` is the shipped model.
+
+    Raises:
+        UnknownName: there is none; the message lists the newest.
+        UserError: the key fits several.
+    """
+    if isinstance(key, Run):
+        key = key.id
+    if key == STARTER:
+        return _starter()
+    if (
+        re.fullmatch(r"[\w .-]+", key)
+        and (folder := runs_directory() / key).is_dir()
+        and not key.startswith(".")
+    ):
+        return _load(folder)
+    runs = list_runs()
+    matches = [run for run in runs if run.name == key]
+    matches = matches or [run for run in runs if len(key) >= 3 and run.id.startswith(key)]
+    if not matches:
+        raise UnknownName("run", key, [run.name for run in runs[:20]])
+    if len(matches) > 1:
+        ids = ", ".join(run.id for run in matches[:5])
+        raise UserError(f"{key!r} fits {len(matches)} runs ({ids}). Use the id of one.")
+    return matches[0]
+
+
+def check_run_name(name: str) -> None:
+    """Raise unless `name` can name a run."""
+    from fer.data.dataset import check_name
+
+    check_name(name)
+    if name.lower() == STARTER:
+        raise UserError(
+            f"The name {name!r} is kept for the model that comes with the program. Choose another."
+        )
+
+
+def check_free(name: str, but: str = "") -> None:
+    """Raise when another run than `but` is called `name`."""
+    if any(name in (run.name, run.id) and run.id != but for run in list_runs()):
+        raise UserError(f"Another run is already called {name!r}. Choose another name.")
+
+
+def new_id(label: str) -> str:
+    """An id that no run has: `<label>-<YYYYMMDD-HHMMSS>-<4 hex>`, local time."""
+    label = re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")[:36] or "run"
+    while True:
+        identifier = f"{label}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        if not (runs_directory() / identifier).exists():
+            return identifier
+
+
+def _store(identifier: str, content: dict[str, Any], name: str | None) -> None:
+    created = time.time()
+    with storage.replacing_directory(runs_directory() / identifier) as staging:
+        _write(staging / "config.json", {"format": FORMAT, "created": created} | content)
+        _write(
+            staging / "status.json", {"format": FORMAT, "state": "created", "created": created, "attempt": 0}
+        )
+        if name is not None:
+            _write(staging / "labels.json", {"name": name})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _load_if_there(folder: Path) -> Run | None:
+    try:
+        return _load(folder)
+    except FileNotFoundError:
+        return None  # removed while we were listing
+
+
+def _load(folder: Path) -> Run:
+    damaged, content = "", {}
+    try:
+        content = _checked(storage.read_json(folder / "config.json"))
+    except FileNotFoundError:
+        folder.stat()  # gone altogether: not a run at all
+        damaged = f"Its config.json is missing in {folder}."
+    except (UserError, OSError) as error:
+        damaged = str(error)
+    labels = read_labels(folder)
+    return Run(
+        id=folder.name,
+        name=str(labels.get("name") or folder.name),
+        kind=content.get("kind", "train"),
+        recipe=content.get("recipe", ""),
+        directory=folder,
+        config=content.get("config", {}),
+        created=content.get("created") or folder.stat().st_mtime,
+        tags=tuple(str(tag) for tag in labels.get("tags") or ()),
+        note=str(labels.get("note") or ""),
+        archived=bool(labels.get("archived")),
+        damaged=damaged,
+    )
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise UserError("Its config.json does not hold a config.")
+    if content.get("format") != FORMAT:
+        raise UserError(f"Its config.json has format {content.get('format')!r}; this version reads {FORMAT}.")
+    if not isinstance(content.get("kind"), str) or not isinstance(content.get("recipe"), str):
+        raise UserError("Its config.json names no kind of job or no recipe.")
+    return content
+
+
+def read_labels(folder: Path) -> dict[str, Any]:
+    """Name, tags, note and archived; {} when none were given or the file is damaged."""
+    try:
+        content = storage.read_json(folder / "labels.json")
+    except (OSError, UserError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _starter() -> Run:
+    if not (STARTER_DIRECTORY / "best.keras").exists():
+        raise UserError("The starter model is not in this copy of the program. Train a run and use that.")
+    try:
+        content = storage.read_json(STARTER_DIRECTORY / "config.json")
+    except FileNotFoundError:
+        content = {}
+    return Run(
+        id=STARTER,
+        name=STARTER,
+        kind="train",
+        recipe=content.get("recipe", ""),
+        directory=STARTER_DIRECTORY,
+        config=content.get("config", {}),
+        created=(STARTER_DIRECTORY / "best.keras").stat().st_mtime,
+        note="The model that comes with the program.",
+    )
+
+
+def _as_dict(config: Any) -> dict[str, Any]:
+    if hasattr(config, "to_json"):
+        config = config.to_json()
+    if isinstance(config, str):
+        config = json.loads(config)
+    return json.loads(json.dumps(config))  # a copy, and proof that it can be stored

@@ -1,0 +1,92 @@
+"""`python -m fer.runs.supervisor RUN TOKEN SLOT`: starts the worker, waits, and records how it ended.
+
+The worker records its own end; this process matters when it could not: killed, crashed, out of memory.
+It also ends whatever the worker started and left behind, insists on a Stop that was not answered, and
+measures. When it is killed itself the run goes on, and readers find the truth without it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from fer.runs import failures, processes, schedule, slots, status
+from fer.runs.processes import Identity
+from fer.runs.run import Run, open_run
+from fer.runs.usage import Usage, memory_limit, oom_kills
+from fer.runs.worker import NOT_MINE
+
+POLL = 0.1
+
+
+def main(arguments: list[str]) -> int:
+    identifier, token, slot_name = arguments
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)  # it must see the end of the run
+    run = open_run(identifier)
+    place = slots.slot(slot_name)
+    kills_before = oom_kills()
+    worker = _start(run, token, place)
+    trainer = processes.identity(worker.pid)
+    usage = Usage(run.directory, trainer, place)
+    over_limit = _watch(run, worker, token, usage)
+    code = worker.wait()
+    _tidy(run, trainer, token)
+    record = status.read_record(run.directory)
+    if record.get("token") != token:
+        return code if code else NOT_MINE  # it never got as far as taking the run over
+    oom = oom_kills() > kills_before or usage.memory_was_short()
+    schedule.record_end(run.id, run.directory, token, _how_it_ended(run, code, oom, over_limit))
+    return 0
+
+
+def _start(run: Run, token: str, place: slots.Slot) -> subprocess.Popen[bytes]:
+    variables = slots.environment(place) | {"FER_RUN": run.id, processes.MARKER: token}
+    return processes.spawn_detached(
+        "fer.runs.worker", [run.id, token, place.name], run.directory / "train.log", variables
+    )
+
+
+def _watch(run: Run, worker: subprocess.Popen[bytes], token: str, usage: Usage) -> bool:
+    """Until the worker has ended; True when it was ended for passing the memory limit."""
+    limit, asked, over = memory_limit(), False, False
+    while worker.poll() is None:
+        if schedule.stop_requested(run.directory):
+            if not asked:
+                asked = True
+                processes.ask_to_end(usage.trainer)
+            schedule.enforce_stop(run.directory, _record_of(usage.trainer, token))
+        usage.measure()
+        if limit and usage.memory > limit and not over:
+            over = True
+            schedule.end_family(_record_of(usage.trainer, token))
+        time.sleep(POLL)
+    return over
+
+
+def _how_it_ended(run: Run, code: int, oom: bool, over_limit: bool) -> dict[str, Any]:
+    if over_limit:
+        megabytes = memory_limit() // 2**20
+        return failures.out_of_memory(f"It needed more than its memory limit of {megabytes} MB.")
+    if schedule.stop_requested(run.directory):
+        return schedule.forced_stop(run.directory) | {"exit_code": code}
+    return failures.explain_exit(code, oom)
+
+
+def _tidy(run: Run, trainer: Identity, token: str) -> None:
+    """Nothing that the worker started survives it."""
+    killed = schedule.end_family(_record_of(trainer, token))
+    if killed:
+        print(f"Ended {len(killed)} processes that the training left behind: {killed}", flush=True)
+    (run.directory / "reserve").unlink(missing_ok=True)
+
+
+def _record_of(trainer: Identity, token: str) -> dict[str, Any]:
+    return {"process": trainer.to_json(), "token": token, "detached": True}
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))

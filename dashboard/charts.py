@@ -22,6 +22,8 @@ def _finish(figure: go.Figure, x: str, y: str, height: int = 340, **layout: obje
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         **layout,
     )
+    if not any(trace.name and trace.showlegend is not False for trace in figure.data):
+        figure.update_layout(margin_t=16)
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True)
     return figure
@@ -55,8 +57,7 @@ def class_weights(weights: Mapping[str, float]) -> go.Figure:
             hovertemplate="%{x}: weight %{y:.4f}<extra></extra>",
         )
     )
-    figure.add_hline(y=1, line_dash="dot", line_color="#868e96")
-    return _finish(figure, "Expression", "Weight in the loss (1 = average)")
+    return _finish(figure, "Expression", "Weight in the loss (1 = average)", height=300)
 
 
 def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> go.Figure:

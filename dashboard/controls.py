@@ -26,6 +26,17 @@ def split_choice(splits: list[str], label: str = "Split") -> str:
     )
 
 
+def release_or_trained(numbers: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Counts of the splits as released, or as a run divides them: 80/20 inside each class of train."""
+    choices = {"As released": numbers["counts"], "As trained (80/20)": numbers["split_80_20"]["counts"]}
+    chosen = st.segmented_control(
+        "Splits", list(choices), default="As released", required=True, label_visibility="collapsed",
+        key=state.SPLITS_SHOWN, bind="query-params",
+        help="Training sets aside 20 % of each class of train for validation.",
+    )  # fmt: skip
+    return choices[chosen]
+
+
 def reshuffle() -> None:
     """A button that draws other samples; the seed is kept in the session."""
 

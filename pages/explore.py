@@ -18,18 +18,18 @@ figures = st.container(horizontal=True)
 figures.metric("Images", f"{len(dataset):,}", border=True)
 for split, per_class in counts.items():
     figures.metric(split.capitalize(), f"{sum(per_class.values()):,}", border=True)
-figures.metric(
-    "Missing pixels", f"{numbers['missing_pixels']:,}", border=True, help="Pixels that are not a number"
-)
+missing = sum(row["missing"] for row in numbers["pixels"].values())
+figures.metric("Missing pixels", f"{missing:,}", border=True, help="Pixels that have no value")
 
 classes, samples, pixels, means = st.tabs(["Classes", "Samples", "Pixels", "Mean faces"])
 
 with classes:
-    table = pd.DataFrame(
-        [{"split": split, **per_class, "all": sum(per_class.values())} for split, per_class in counts.items()]
-    )
     st.subheader("Images per expression", anchor=False)
-    panels.chart(charts.class_distribution(counts), table, "class-distribution", "Images per class and split")
+    shown = controls.release_or_trained(numbers)
+    table = pd.DataFrame(
+        [{"split": split, **per_class, "all": sum(per_class.values())} for split, per_class in shown.items()]
+    )
+    panels.chart(charts.class_distribution(shown), table, "class-distribution", "Images per class and split")
     weights = {emotion: weight for emotion, weight in numbers["class_weights"].items() if weight}
     st.subheader("Balanced class weights", anchor=False)
     panels.chart(
@@ -74,9 +74,13 @@ with pixels:
         "Share of pixels at each grey value by split",
     )
     st.subheader("Statistics of pixels divided by 255", anchor=False)
+    released, trained = numbers["pixels"], numbers["split_80_20"]["pixels"]
     rows = [
-        {"split": split} | {key: row[key] for key in ("mean", "std", "min", "max", "pixels", "missing")}
-        for split, row in numbers["pixels"].items()
+        {"split": name} | {key: row[key] for key in ("mean", "std", "min", "max", "pixels", "missing")}
+        for name, row in [
+            *released.items(),
+            *((f"{s} of 80/20", r) for s, r in trained.items() if s != "test"),
+        ]
     ]
     panels.table(
         pd.DataFrame(rows),

@@ -62,7 +62,7 @@ steps = (
     ("train", "3 · Train", training_state(), "Train a network"),
     ("predict", "4 · Try it", best_accuracy(), "Predict a photo"),
 )
-grid = st.grid(4, min_column_width=230, border=True, gap="medium")
+grid = st.grid(4, min_column_width=200, border=True)
 for name, title, text, label in steps:
     with grid.cell():
         st.subheader(f"{navigation.page(name).icon} {title}", anchor=False)

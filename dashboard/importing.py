@@ -14,7 +14,7 @@ from fer.errors import UserError
 
 
 def import_in_background(
-    source: str, name: str | None = None, progress: Callable[[float, str], None] | None = None
+    source: str, name: str | None = None, progress: Callable[[float, str], object] | None = None
 ) -> dict[str, Any]:
     """Run `python -m fer import SOURCE --json` and return its JSON document.
 

@@ -1,5 +1,7 @@
 """The live view of a run: everything is read from its directory, so any tab shows the same."""
 
+from typing import Literal
+
 import streamlit as st
 
 from dashboard import cached, charts, panels, state
@@ -15,7 +17,7 @@ STATE_ICONS = {
     "killed": ":material/dangerous:",
     "interrupted": ":material/power_off:",
 }
-STATE_COLOURS = {
+STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "orange", "red"]] = {
     "queued": "gray",
     "running": "blue",
     "finished": "green",

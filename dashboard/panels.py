@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import gallery, navigation, state
 from fer.data.dataset import Dataset, DatasetInfo, list_datasets
 from fer.errors import UserError
-from fer.runs import Run, list_runs
+from fer.runs import Run, list_runs, statuses
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
         table(data, name)
 
 
-def table(data: pd.DataFrame, name: str, **options: object) -> None:
+def table(data: pd.DataFrame, name: str, **options: Any) -> None:
     """A table with a CSV download that cannot start a formula."""
     st.dataframe(data, hide_index=True, key=f"table-{name}", **options)
     st.download_button(
@@ -150,9 +150,9 @@ def recipe_card(recipe: Any) -> None:
 def runs_table(runs: Sequence[Run], name: str) -> None:
     """State, recipe, data, epoch, accuracy, device, start and length of runs."""
     datasets = {info.fingerprint: info.name for info in list_datasets()}
-    rows = []
+    rows, known = [], statuses(runs)
     for run in runs:
-        status = run.status()
+        status = known[run.id]
         metrics = run.metrics() or {}
         rows.append(
             {
@@ -164,7 +164,8 @@ def runs_table(runs: Sequence[Run], name: str) -> None:
                 "test accuracy (%)": 100 * metrics["accuracy"]
                 if metrics.get("accuracy") is not None
                 else None,
-                "device": status.device or "",
+                "device": status.device,
+                "tags": list(run.tags),
                 "started": pd.Timestamp(status.started or status.created, unit="s"),
                 "length": duration(status.seconds),
             }
@@ -193,8 +194,9 @@ def duration(seconds: float | None) -> str:
 
 def choose_runs(label: str = "Runs", most: int = 8) -> list[Run]:
     """One to eight finished runs, kept in the address; says what to do when there is none."""
-    usable = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
-    usable = [run for run in usable if run.status().state != "running"]
+    trained = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
+    known = statuses(trained)
+    usable = [run for run in trained if not known[run.id].active]
     if not usable:
         st.info(
             "No trained model yet. Train one; the demo faces take about a minute.",

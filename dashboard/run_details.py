@@ -5,15 +5,31 @@ import json
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, live, panels
-from fer.errors import UserError
-from fer.runs import Run, list_runs, open_run, remove, rename
+from dashboard import cached, charts, live, panels, state
+from fer.runs import (
+    Run,
+    all_tags,
+    archive,
+    create_run,
+    list_runs,
+    list_trash,
+    note,
+    open_run,
+    remove,
+    rename,
+    restore,
+    statuses,
+    submit,
+    tag,
+)
 
 
 @st.fragment(run_every=3)
-def live_table(text: str, states: tuple[str, ...]) -> None:
+def live_table(text: str, states: tuple[str, ...], archived: bool) -> None:
     """All runs that fit the search; repaints itself every three seconds."""
-    wanted = [run for run in list_runs() if fits(run, text) and (not states or run.status().state in states)]
+    runs = [run for run in list_runs() if fits(run, text) and (archived or not run.archived)]
+    known = statuses(runs)
+    wanted = [run for run in runs if not states or known[run.id].state in states]
     if not wanted:
         st.info("No run fits. Clear the search or the states.")
         return
@@ -21,8 +37,10 @@ def live_table(text: str, states: tuple[str, ...]) -> None:
 
 
 def fits(run: Run, text: str) -> bool:
-    """Whether name, id, recipe or data set contain the text, in any case."""
-    words = f"{run.name} {run.id} {run.recipe} {run.kind} {run.config.get('dataset', '')}".lower()
+    """Whether name, id, recipe, data set, tags or note contain the text, in any case."""
+    words = " ".join(
+        [run.name, run.id, run.recipe, run.kind, str(run.config.get("dataset", "")), *run.tags, run.note]
+    ).lower()
     return text.lower().strip() in words
 
 
@@ -96,27 +114,68 @@ def _files(run: Run) -> None:
 
 
 def _manage(run: Run) -> None:
-    with st.form(f"rename-{run.id}", border=False):
+    with st.form(f"labels-{run.id}", border=False):
         name = st.text_input("Name", run.name)
-        if st.form_submit_button("Rename", icon=":material/edit:"):
-            try:
-                rename(run, name)
+        tags = st.multiselect(
+            "Tags", sorted({*all_tags(), *run.tags}), default=list(run.tags), accept_new_options=True
+        )
+        text = st.text_area("Note", run.note)
+        if st.form_submit_button("Save", icon=":material/save:"):
+            with panels.errors_shown():
+                if name != run.name:
+                    rename(run, name)
+                tag(run, tags)
+                note(run, text)
                 st.rerun()
-            except UserError as error:
-                st.error(panels.plain(error))
-    if st.button("Delete …", icon=":material/delete:", key=f"delete-{run.id}"):
-        confirm_removal(run.id)
+    verbs = st.container(horizontal=True)
+    verbs.button(
+        "Run again", icon=":material/replay:", on_click=_again, args=(run.id,), key=f"again-{run.id}"
+    )
+    verbs.button(
+        "Back to the list" if run.archived else "Archive",
+        icon=":material/unarchive:" if run.archived else ":material/archive:",
+        on_click=_archive,
+        args=(run.id, not run.archived),
+        key=f"archive-{run.id}",
+    )
+    verbs.button("Delete", icon=":material/delete:", on_click=_remove, args=(run.id,), key=f"delete-{run.id}")
 
 
-@st.dialog("Delete this run?")
-def confirm_removal(run_id: str) -> None:
-    """Ask before a run goes to the trash."""
-    run = open_run(run_id)
-    st.write(f"{panels.plain(run.name)} goes to the trash, with its model and reports. Undo brings it back.")
-    if st.button("Delete", type="primary", icon=":material/delete:"):
-        try:
-            remove(run)
-        except UserError as error:
-            st.error(panels.plain(error))
-            return
-        st.rerun()
+def _again(run_id: str) -> None:
+    """Queue a new run with the same configuration."""
+    with panels.errors_shown():
+        old = open_run(run_id)
+        new = create_run(old.config, kind=old.kind, recipe=old.recipe)
+        submit(new)
+        st.toast(f"{panels.plain(new.name)} is in the queue.", icon=":material/schedule:")
+
+
+def _archive(run_id: str, archived: bool) -> None:
+    with panels.errors_shown():
+        archive(open_run(run_id), archived)
+
+
+def _remove(run_id: str) -> None:
+    with panels.errors_shown():
+        remove(open_run(run_id))
+        st.session_state.pop(state.RUN, None)
+        st.toast("Moved to the trash; restore it below.", icon=":material/delete:")
+
+
+def trash() -> None:
+    """Removed runs and the way back."""
+    removed = list_trash()
+    if not removed:
+        return
+    with st.expander(f"Trash ({len(removed)})", icon=":material/delete:"):
+        for run_id in removed[:20]:
+            row = st.container(horizontal=True, vertical_alignment="center")
+            row.markdown(panels.plain(run_id))
+            row.button(
+                "Restore", icon=":material/undo:", on_click=_restore, args=(run_id,), key=f"restore-{run_id}"
+            )
+
+
+def _restore(run_id: str) -> None:
+    with panels.errors_shown():
+        restore(run_id)

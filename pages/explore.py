@@ -107,7 +107,7 @@ with means:
     panels.faces(average, [f"{name}\nmean" for name in names], size=110)
     panels.faces(spread, [f"{name}\nvariation" for name in names], size=110)
     panels.note(
-        r"Mean: $\bar x=\frac1n\sum x_i$ over the training images of the class, pixel by pixel. Variation: the "
-        r"standard deviation $\sqrt{\frac1n\sum (x_i-\bar x)^2}$ of each pixel, stretched from black (smallest) "
+        r"Mean: $\bar x=\frac1n\sum x_i$ over the class's training images, pixel by pixel. Variation: the "
+        r"standard deviation $\sqrt{\frac1n\sum (x_i-\bar x)^2}$ of each pixel, stretched from black (least) "
         "to white (largest) so that its pattern can be seen."
     )

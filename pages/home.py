@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels
 from fer.data.dataset import list_datasets
-from fer.runs import list_runs
+from fer.runs import list_runs, statuses
 
 st.title("Facial expressions, measured")
 st.caption(
@@ -15,7 +15,7 @@ st.caption(
 dataset = panels.choose_dataset("Data set you work with")
 infos = list_datasets()
 runs = [run for run in list_runs() if run.kind == "train"]
-states = {run.id: run.status() for run in runs}
+states = statuses(runs)
 finished = [run for run in runs if states[run.id].state == "finished"]
 active = [run for run in runs if states[run.id].state in ("queued", "running")]
 

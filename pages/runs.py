@@ -10,6 +10,7 @@ runs = list_runs()
 if not runs:
     st.info("No run yet. Trainings you start appear here and stay, whatever happens to this page.")
     panels.go_to("train", "Train a network")
+    run_details.trash()
     st.stop()
 
 left, right = st.columns([2, 3])
@@ -17,7 +18,8 @@ text = left.text_input(
     "Search", placeholder="name, recipe or data set", key=state.SEARCH, bind="query-params"
 )
 wanted = right.pills("State", STATES, selection_mode="multi", key=state.STATES, bind="query-params")
-run_details.live_table(text or "", tuple(wanted or ()))
+archived = st.toggle("Show archived runs") if any(run.archived for run in runs) else False
+run_details.live_table(text or "", tuple(wanted or ()), archived)
 
 names = {run.id: run.name for run in runs}
 chosen = st.selectbox(
@@ -30,3 +32,4 @@ chosen = st.selectbox(
 )
 if chosen:
     run_details.show(next(run for run in runs if run.id == chosen))
+run_details.trash()

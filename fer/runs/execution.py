@@ -107,17 +107,19 @@ def execute(
     held = _take_locks(run, place, lock_timeout)
     if held is None:
         return False
+    stopper = Stopper(run.directory, foreground=supervisor is None)
     try:
-        with queue.transaction() as connection:
-            if not queue.accept(connection, run.id, token):
-                return False
-            status.write_record(run.directory, _running(run, token, place, supervisor))
-        reserve = run.directory / "reserve"
-        _fill(reserve)
-        outcome = _work(run, supervisor is None, show)
-        reserve.unlink(missing_ok=True)  # makes room for the record when the disk is full
-        schedule.record_end(run.id, run.directory, token, outcome)
-        return True
+        with stopper.listening():
+            with queue.transaction() as connection:
+                if not queue.accept(connection, run.id, token):
+                    return False
+                status.write_record(run.directory, _running(run, token, place, supervisor))
+            reserve = run.directory / "reserve"
+            _fill(reserve)
+            outcome = _work(run, stopper, ProgressWriter(run, show))
+            reserve.unlink(missing_ok=True)  # makes room for the record when the disk is full
+            schedule.record_end(run.id, run.directory, token, outcome)
+            return True
     finally:
         for lock in held:
             lock.release()
@@ -149,10 +151,24 @@ def run_here(run: Run | str, progress: Progress | None = None) -> RunStatus:
     except BaseException:
         lifecycle.stop(run)
         raise
-    os.environ.update(slots.environment(place) | {"FER_RUN": run.id, processes.MARKER: token})
-    if not execute(run, token, place, show=progress):
-        raise UserError(f"The run {run.name!r} was taken out of the queue before it started.")
+    with _environment(slots.environment(place) | {"FER_RUN": run.id, processes.MARKER: token}):
+        if not execute(run, token, place, show=progress):
+            raise UserError(f"The run {run.name!r} was taken out of the queue before it started.")
     return run.status()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _wait_for_slot(run: Run, progress: Progress | None) -> tuple[str, Slot]:
@@ -168,6 +184,8 @@ def _wait_for_slot(run: Run, progress: Progress | None) -> tuple[str, Slot]:
             for row, place in pairs:
                 if row.run == run.id:
                     return queue.claim(connection, run.id, place.name), place
+        if len(rows) > 1:
+            lifecycle.ensure_dispatcher()  # those before us must get on
         if progress is not None:
             progress(0.0, run.status().reason)
         time.sleep(0.3)
@@ -201,22 +219,20 @@ def _running(run: Run, token: str, place: Slot, supervisor: Identity | None) -> 
         "detached": supervisor is not None,
         "host": processes.host(),
         "slot": place.name,
-        "device": place.device if place.name != slots.SMALL else slots.CPU,
+        "device": place.device,
     }
 
 
-def _work(run: Run, foreground: bool, show: Progress | None) -> dict[str, Any]:
+def _work(run: Run, stopper: Stopper, progress: Progress) -> dict[str, Any]:
     """Run the job; how it ended, as changes to the record."""
-    stopper = Stopper(run.directory, foreground)
     try:
-        with stopper.listening():
-            job = load_job(run.kind)
-            result = job(run.config, run.directory, ProgressWriter(run, show), stopper) or {}
+        job = load_job(run.kind)
+        result = job(run.config, run.directory, progress, stopper) or {}
     except KeyboardInterrupt:
         reason = "Ended with Ctrl-C before the current epoch was complete."
         return {"state": "stopped", "reason": reason, "remedy": status.RESUME}
     except BaseException as error:  # whatever a job raises is how the run ended, SystemExit included
-        _log(run, traceback.format_exc(), foreground)
+        _log(run, traceback.format_exc(), stopper.foreground)
         return failures.explain(error)
     metrics = result.get("metrics") or {}
     if not result.get("stopped"):

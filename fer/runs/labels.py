@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fer import storage
 from fer.errors import UnknownName, UserError
-from fer.runs import queue, status
+from fer.runs import queue, schedule, status
 from fer.runs.run import Run, check_free, check_run_name, list_runs, open_run, read_labels, runs_directory
 
 
@@ -55,7 +55,10 @@ def remove(run: Run | str) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     with queue.transaction() as connection:
         row = queue.row(run.id, connection)
+        recorded = status.read_record(run.directory)
         record = status.settled(run.id, run.directory)
+        if recorded.get("state") == "running" != record.get("state"):
+            schedule.end_family(recorded)  # its trainer is gone; something it started may not be
         if record.get("state") == "running":
             raise UserError(f"The run {run.name!r} is running. Stop it first, then remove it.")
         if row is not None:
@@ -85,7 +88,12 @@ def restore(identifier: str) -> Run:
     with queue.transaction():
         runs_directory().mkdir(parents=True, exist_ok=True)
         os.replace(trash_directory() / identifier, runs_directory() / identifier)
-    return open_run(identifier)
+        run = open_run(identifier)
+        try:
+            check_free(run.name, but=run.id)
+        except UserError:  # the name was given to another run meanwhile
+            return _change(run, name=run.id)
+    return run
 
 
 def list_trash() -> list[str]:

@@ -129,6 +129,8 @@ def wait(run: Run | str, timeout: float | None = None) -> RunStatus:
     run = open_run(run)
     deadline = None if timeout is None else time.monotonic() + timeout
     while (now := run.status()).active and (deadline is None or time.monotonic() < deadline):
+        if now.state == "queued":
+            ensure_dispatcher()
         time.sleep(0.1)
     return now
 

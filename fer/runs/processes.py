@@ -99,23 +99,20 @@ def host() -> str:
 
 
 def spawn_detached(
-    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str | None] | None = None
+    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module arguments` so that Ctrl-C, a closed terminal or our end do not reach it.
 
     Args:
         log: an existing folder's file; standard output and error are appended to it.
-        environment: variables to set, or to remove where the value is None.
+        environment: variables to set.
     """
     variables = {**os.environ, "FER_CACHE": str(storage.cache_directory()), "PYTHONUNBUFFERED": "1"}
+    variables.pop(MARKER, None)  # what a run starts for others is not part of it
     variables["PYTHONPATH"] = os.pathsep.join(
         [str(storage.PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
-    for name, value in (environment or {}).items():
-        if value is None:
-            variables.pop(name, None)
-        else:
-            variables[name] = value
+    variables.update(environment or {})
     with open(log, "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

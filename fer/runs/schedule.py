@@ -59,7 +59,8 @@ def record_end(run: str, directory: Path, token: str, changes: dict[str, Any]) -
 
     def write() -> bool:
         record = status.read_record(directory)
-        if record.get("token") != token or record.get("state") != "running":
+        damaged = record.get("state") == "damaged"
+        if not damaged and (record.get("token") != token or record.get("state") != "running"):
             return False
         status.write_record(directory, record | {"ended": time.time()} | changes)
         return True

@@ -15,7 +15,7 @@ from typing import Any
 from fer import storage
 from fer.errors import UserError
 from fer.runs import locks, queue
-from fer.runs.processes import Identity, boot_id, host, same_boot
+from fer.runs.processes import Identity, boot_id, same_boot
 
 STATES: tuple[str, ...] = ("queued", "running", "finished", "stopped", "failed", "killed", "interrupted")
 ENDED: tuple[str, ...] = STATES[2:]
@@ -124,6 +124,8 @@ def derive(
     Args:
         rows: the queue, when it was read already.
     """
+    if not directory.is_dir():
+        return RunStatus("stopped", "It was removed.", "Restore it from the trash.")
     for _ in range(5):
         record = settled(run, directory)
         if record.get("state") != "queued":
@@ -238,7 +240,7 @@ def _death(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
     """How a trainer ended that could not say so itself and has no supervisor that saw it."""
     ended = _last_sign(directory, record)
     trainer = Identity.from_json(record.get("process"))
-    if trainer is not None and record.get("host") == host() and same_boot(trainer.boot, boot_id()):
+    if trainer is not None and same_boot(trainer.boot, boot_id()):
         reason = "The training process was ended from outside or crashed."
         return {"state": "killed", "reason": reason, "remedy": RESUME, "ended": ended}
     reason = "The computer was restarted while it ran."

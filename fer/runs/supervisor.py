@@ -5,6 +5,7 @@ It also ends whatever the worker started and left behind, insists on a Stop that
 measures. When it is killed itself the run goes on, and readers find the truth without it.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +13,11 @@ import sys
 import time
 from typing import Any
 
-from fer.runs import failures, processes, schedule, slots, status
+from fer.runs import failures, lifecycle, processes, queue, schedule, slots, status
 from fer.runs.processes import Identity
 from fer.runs.run import Run, open_run
 from fer.runs.usage import Usage, memory_limit, oom_kills
-from fer.runs.worker import NOT_MINE
+from fer.runs.worker import NOT_MINE, SUPERVISOR
 
 POLL = 0.1
 
@@ -40,11 +41,15 @@ def main(arguments: list[str]) -> int:
         return code if code else NOT_MINE  # it never got as far as taking the run over
     oom = oom_kills() > kills_before or usage.memory_was_short()
     schedule.record_end(run.id, run.directory, token, _how_it_ended(run, code, oom, over_limit))
+    if queue.rows():
+        lifecycle.ensure_dispatcher()  # the next run must not wait because somebody killed it
     return 0
 
 
 def _start(run: Run, token: str, place: slots.Slot) -> subprocess.Popen[bytes]:
-    variables = slots.environment(place) | {"FER_RUN": run.id, processes.MARKER: token}
+    own = json.dumps(processes.identity().to_json())
+    variables = slots.environment(place) | {"FER_RUN": run.id, processes.MARKER: token, SUPERVISOR: own}
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), f"Starting on {place.title}.", flush=True)
     return processes.spawn_detached(
         "fer.runs.worker", [run.id, token, place.name], run.directory / "train.log", variables
     )

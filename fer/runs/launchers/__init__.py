@@ -8,8 +8,8 @@ import os
 from typing import Protocol, cast
 
 from fer.errors import UnknownName
-from fer.runs.run import Run
-from fer.runs.status import RunStatus
+from fer.runs.run import Run, open_run
+from fer.runs.status import RunStatus, read_record
 
 ENGINES: dict[str, str] = {"local": "fer.runs.launchers.local"}
 
@@ -21,9 +21,33 @@ class Launcher(Protocol):
 
     def status(self, run: Run) -> RunStatus: ...
 
-    def stop(self, run: Run) -> RunStatus: ...
+    def stop(self, run: Run, wait: bool = True) -> RunStatus: ...
 
     def logs(self, run: Run, lines: int = 50) -> str: ...
+
+
+def submit(run: Run | str) -> RunStatus:
+    """Hand a run to the engine; asking again while it waits or runs changes nothing.
+
+    Raises:
+        UserError: it has finished, its config is damaged, or the engine cannot be used.
+    """
+    return launcher().submit(open_run(run))
+
+
+def stop(run: Run | str, wait: bool = True) -> RunStatus:
+    """End a run, within 10 s with everything it started; best model, history and state are kept.
+
+    Args:
+        wait: return when it has ended; False returns at once and its supervisor sees to the rest.
+    """
+    run = open_run(run)
+    return launcher(engine_of(run)).stop(run, wait)
+
+
+def engine_of(run: Run) -> str:
+    """The engine a run was submitted to."""
+    return str(read_record(run.directory).get("engine") or "local")
 
 
 def launcher(engine: str | None = None) -> Launcher:

@@ -13,8 +13,8 @@ def status(run: Run) -> RunStatus:
     return run.status()
 
 
-def stop(run: Run) -> RunStatus:
-    return lifecycle.stop(run)
+def stop(run: Run, wait: bool = True) -> RunStatus:
+    return lifecycle.stop(run, wait)
 
 
 def logs(run: Run, lines: int = 50) -> str:

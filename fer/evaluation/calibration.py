@@ -112,7 +112,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 def _logits(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits of the classes the model knows, and which these are: (N, A) float and (K,) bool."""
     probabilities = np.asarray(probabilities, dtype=float)
-    active = (probabilities > 0).any(axis=0)
+    active = np.asarray((probabilities > 0).any(axis=0))
     return np.log(np.clip(probabilities[:, active], SMALLEST, 1)), active
 
 

@@ -58,7 +58,7 @@ def run_report(
     run = trained_run(run)
     path = report_path(run, dataset.fingerprint if dataset else run.fingerprint, check_split(split))
     stamp = run.stamp  # also says when there is no network at all
-    cached = read_json(path) if path.exists() else {}
+    cached = _cached(path)
     if cached.get("version") == VERSION and cached.get("stamp") == stamp:
         return cached
     dataset = dataset or run.dataset()
@@ -197,6 +197,14 @@ def seed_groups(runs: Sequence[Any], rows: Sequence[dict[str, Any]]) -> list[dic
             }
         )
     return result
+
+
+def _cached(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path) if path.exists() else {}
+    except UserError:
+        return {}  # made again below
+    return content if isinstance(content, dict) else {}
 
 
 def experiment_key(run: TrainedRun) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from fer import storage
-from fer.data.dataset import SPLITS, Dataset, pixel_hashes, save_dataset
+from fer.data.dataset import SPLITS, Dataset, list_datasets, open_dataset, pixel_hashes, save_dataset
 from fer.data.demo.faces import draw_face
 from fer.data.demo.outliers import OUTLIER_KINDS, draw_outliers
 from fer.data.demo.plan import Plan, make_plan
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 
+VERSION = 1  # of the drawing: raise it when the same seed draws other pixels
 NAME = "Demo faces"
 FACTORS_FILE = "demo_factors.json"
 MINIMUM, MAXIMUM = 140, 100_000
@@ -29,8 +30,15 @@ def demo_dataset(progress: Progress | None = None, seed: int = 0, count: int = 3
     Raises:
         UserError: `count` is out of range.
     """
+    recipe = {"version": VERSION, "seed": seed, "count": count}
+    for info in list_datasets():
+        drawn = info.meta.get("demo", {})
+        if all(drawn.get(key) == value for key, value in recipe.items()):
+            dataset = open_dataset(info.fingerprint)
+            if dataset.derived(FACTORS_FILE).exists():
+                return dataset
     images, labels, splits, names, factors, planted = draw_demo(progress, seed, count)
-    meta = {"source": "demo", "quarantined": [], "demo": {"seed": seed, "count": count} | planted}
+    meta = {"source": "demo", "quarantined": [], "demo": recipe | planted}
     dataset = save_dataset(NAME, images, labels, splits, names, meta)
     path = dataset.derived(FACTORS_FILE)
     if not path.exists():

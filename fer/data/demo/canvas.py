@@ -46,27 +46,31 @@ class Canvas:
 
         With `within`, coverage is computed in that mask's box and multiplied by it.
         """
-        if within is None:
-            points = np.concatenate(polygons)
-            margin = 2 + 2.5 * blur
-            low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
-            high = np.minimum(np.ceil(points.max(axis=0) + margin), self.pixels.shape[1::-1]).astype(int)
-            if np.any(high - low < 1):
-                return None
-            rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-        else:
-            rows, columns = within.rows, within.columns
+        fixed = [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
+        box = self._box(fixed, 2 + int(2.5 * blur)) if within is None else (within.rows, within.columns)
+        if box is None:
+            return None
+        rows, columns = box
         cover = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
-        origin = np.array([columns.start, rows.start])
-        fixed = [np.rint((polygon - origin) * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
+        origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon in fixed:  # one by one: together, overlapping polygons would cancel
-            cv2.fillPoly(cover, [polygon], 255, cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(cover, [polygon - origin], 255, cv2.LINE_AA, _SHIFT)
         if blur > 0.3:
             cover = cv2.GaussianBlur(cover, (0, 0), blur)
         values = cover.astype(np.float32) * np.float32(1 / 255)
         if within is not None:
             values = values * within.values
         return Mask(rows, columns, values)
+
+    def _box(self, fixed: list[np.ndarray], margin: int) -> tuple[slice, slice] | None:
+        """Rows and columns around fixed-point polygons, inside the canvas; None if there are none."""
+        height, width = self.shape
+        boxes = [cv2.boundingRect(polygon) for polygon in fixed]
+        left = max((min(b[0] for b in boxes) >> _SHIFT) - margin, 0)
+        top = max((min(b[1] for b in boxes) >> _SHIFT) - margin, 0)
+        right = min((max(b[0] + b[2] for b in boxes) >> _SHIFT) + 1 + margin, width)
+        bottom = min((max(b[1] + b[3] for b in boxes) >> _SHIFT) + 1 + margin, height)
+        return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
 
     def blend(self, mask: Mask | None, colour: np.ndarray, alpha: float = 1.0) -> None:
         """Mix a tone (C,) or pixels (h, w, C) into the canvas where the mask covers it."""
@@ -92,19 +96,25 @@ class Canvas:
 
 
 def ribbon(points: np.ndarray, widths: float | np.ndarray) -> np.ndarray:
-    """A closed polygon (2N, 2) around a polyline (N, 2) with the given half-widths (pixels)."""
-    along = np.gradient(points, axis=0)
-    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
-    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.broadcast_to(widths, len(points))[:, None]
-    return np.concatenate([points + normal, (points - normal)[::-1]])
+    """A closed polygon (…, 2N, 2) around each polyline (…, N, 2) with the given half-widths (pixels)."""
+    normal = np.empty_like(points)
+    normal[..., 1:-1, 0] = points[..., :-2, 1] - points[..., 2:, 1]
+    normal[..., 1:-1, 1] = points[..., 2:, 0] - points[..., :-2, 0]
+    normal[..., 0, 0] = points[..., 0, 1] - points[..., 1, 1]
+    normal[..., 0, 1] = points[..., 1, 0] - points[..., 0, 0]
+    normal[..., -1, 0] = points[..., -2, 1] - points[..., -1, 1]
+    normal[..., -1, 1] = points[..., -1, 0] - points[..., -2, 0]
+    length = np.sqrt((normal * normal).sum(axis=-1))
+    normal *= (widths / np.maximum(length, 1e-6))[..., None]
+    return np.concatenate([points + normal, (points - normal)[..., ::-1, :]], axis=-2)
 
 
 def ellipse(
     centre: np.ndarray, radii: tuple[float, float], degrees: float = 0.0, points: int = 20
 ) -> np.ndarray:
     """A closed polygon (points, 2) in the shape of an ellipse."""
-    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    turn = np.deg2rad(degrees)
+    angle = np.arange(points) * (2 * np.pi / points)
+    turn = degrees * np.pi / 180
     x, y = radii[0] * np.cos(angle), radii[1] * np.sin(angle)
     rotated = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], axis=1)
     return np.asarray(centre) + rotated

@@ -18,7 +18,7 @@ RADIUS_X, RADIUS_Z = 0.80, 0.95
 RADIUS_ABOVE, RADIUS_BELOW = 1.20, 1.55
 PIVOT = np.array([0.0, 0.35, -0.10])
 _DISTANCE = 8.0  # of the camera, in head units
-FRAME = 48 / 25.5  # side of the square that FER-2013 would cut out, in head units
+FRAME = 48 / 26.0  # side of the square that FER-2013 would cut out, in head units
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,35 @@ class Head:
     jaw: float = 0.0
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) head units to (N, 2) pixels, in weak perspective."""
-        camera = (points - PIVOT) @ self.pose.rotation.T
-        camera[:, :2] -= self.pose.offset
-        near = _DISTANCE / (_DISTANCE - camera[:, 2:])
-        return camera[:, :2] * near * self.pose.scale + np.array(self.pose.centre)
+        """(N, 3) head units to (N, 2) pixels, in perspective."""
+        turn, shift = self._affine
+        camera = points @ turn + shift
+        near = (_DISTANCE * self.pose.scale) / (_DISTANCE - camera[:, 2:])
+        return np.asarray(camera[:, :2] * near + self.pose.centre)
+
+    @cached_property
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        turn = self.pose.rotation.T
+        return turn, -PIVOT @ turn - np.append(self.pose.offset, 0.0)
 
     def at(self, points: np.ndarray, lift: float = 0.0) -> np.ndarray:
         """(N, 2) positions on the face, head units, to (N, 2) pixels; `lift` raises them off the skin."""
-        depth = surface(points[:, 0], points[:, 1]) + lift
-        return self.project(np.column_stack([points, depth]))
+        solid = np.empty((len(points), 3))
+        solid[:, :2] = points
+        solid[:, 2] = surface(points[:, 0], points[:, 1]) + lift
+        return self.project(solid)
+
+    def curve(self, x: np.ndarray, y: np.ndarray | float, lift: float = 0.0) -> np.ndarray:
+        """A curve on the face, x and y (N,) in head units, to (N, 2) pixels."""
+        points = np.empty((len(x), 2))
+        points[:, 0], points[:, 1] = x, y
+        return self.at(points, lift)
+
+    def curves(self, x: np.ndarray, y: np.ndarray | float, lift: float = 0.0) -> np.ndarray:
+        """A curve and its mirror image: (2, N, 2) pixels, the left side of the picture first."""
+        points = np.empty((2, len(x), 2))
+        points[0, :, 0], points[1, :, 0], points[:, :, 1] = -x, x, y
+        return self.at(points.reshape(-1, 2), lift).reshape(2, -1, 2)
 
     @cached_property
     def contour(self) -> np.ndarray:
@@ -127,9 +146,10 @@ class Head:
 
 def surface(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Depth z of the face at x, y (head units), nose and sockets left to the shading."""
-    below = np.where(y > CENTRE[1], RADIUS_BELOW, RADIUS_ABOVE)
-    inside = 1 - (x / RADIUS_X) ** 2 - ((y - CENTRE[1]) / below) ** 2
-    return CENTRE[2] + RADIUS_Z * np.sqrt(np.maximum(inside, 0.02))
+    down = y - 0.05
+    tall = np.where(down > 0, RADIUS_BELOW**-2, RADIUS_ABOVE**-2)
+    inside = 1 - x * x * RADIUS_X**-2 - down * down * tall
+    return np.asarray(-0.55 + RADIUS_Z * np.sqrt(np.maximum(inside, 0.02)))
 
 
 def smooth_hull(points: np.ndarray) -> np.ndarray:

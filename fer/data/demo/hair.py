@@ -9,6 +9,7 @@ from fer.data.demo.canvas import Mask, ellipse, ribbon, smooth
 from fer.data.demo.features import SIDES, Portrait
 from fer.data.demo.geometry import Head
 
+_LONG = ("long", "fringe")
 _VOLUME = {
     "short": 0.07,
     "parted": 0.10,
@@ -65,7 +66,7 @@ def paint_hair(
 def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
     """What the face hides: long hair, shoulders, neck, the hair on the skull, ears."""
     head, canvas, p = art.head, art.canvas, art.head.person
-    if p.style in ("long", "fringe"):
+    if p.style in _LONG:
         fall = np.array(
             [
                 [-0.70, -0.6, -0.5],
@@ -92,6 +93,7 @@ def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
     outline = head.project(neck)
     tone = np.array(p.skin) * 0.62
     canvas.fill([outline], art.lit(tone, outline.mean(axis=0), 0.7), blur=art.px(0.02))
+    canvas.shade([smooth(head.project(np.array([[-0.44, 0.9, -0.4], [0.0, 1.45, 0.0], [0.44, 0.9, -0.4]])))], 0.72, art.px(0.10))
     shoulders = head.project(
         np.array(
             [
@@ -107,7 +109,7 @@ def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
             ]
         )
     )
-    canvas.fill([shoulders], canvas.tone(cloth), blur=art.px(0.02))
+    canvas.fill([smooth(shoulders)], art.lit(cloth, outline.mean(axis=0), 0.5), blur=art.px(0.02))
     if p.style != "bald":
         mask = canvas.mask(
             [head.cap(_VOLUME[p.style], _DOWN[p.style])], art.px(0.035 if p.style == "curly" else 0.015)
@@ -116,7 +118,7 @@ def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
     else:
         canvas.fill([head.cap(0.02, 0.0)], canvas.tone(p.skin))
         _lit_skin(art, canvas.mask([head.cap(0.02, 0.0)]))
-    if p.style not in ("long", "fringe"):
+    if p.style not in _LONG:
         _draw_ears(art)
 
 
@@ -170,22 +172,18 @@ def draw_front_hair(art: Portrait) -> None:
     band = np.concatenate([head.at(low, edge), head.at(top * np.array([1.05, 1.0]), 0.1)[::-1]])
     if p.style == "cap":
         tint = (40 + 7 * (p.seed % 20), 50 + 5 * (p.seed % 31), 60 + 6 * (p.seed % 23))
-        whole = np.concatenate([head.cap(0.13, -0.35), head.at(low, edge)])
-        hull = cv2.convexHull(whole.astype(np.float32))[:, 0]
-        mask = canvas.mask([hull[hull[:, 1] > -1e9]], art.px(0.01))
-        _paint_cap(art, mask, tint, low)
+        _paint_cap(art, tint, low)
         return
     paint_hair(art, canvas.mask([band], art.px(0.022)), p.hair, curly=p.style == "curly")
-    if p.style in ("long", "fringe"):
+    if p.style in _LONG:
         a = np.linspace(0, 1, 10)
         wave = 0.03 * np.sin(6 * a + p.seed % 7)
-        locks = art.line(0.70 + 0.06 * np.sin(np.pi * a) + wave, -0.55 + 1.75 * a, 0.26, taper=False)
+        locks = ribbon(head.curves(0.70 + 0.06 * np.sin(np.pi * a) + wave, -0.55 + 1.75 * a), art.px(0.13))
         for lock in locks:
             paint_hair(art, canvas.mask([lock], art.px(0.03)), p.hair)
 
 
-def _paint_cap(art: Portrait, mask: Mask | None, tint: tuple[float, float, float], low: np.ndarray) -> None:
-    del mask
+def _paint_cap(art: Portrait, tint: tuple[float, float, float], low: np.ndarray) -> None:
     head, canvas = art.head, art.canvas
     upper = head.cap(0.13, -0.45)
     brim_y = head.at(low, 0.06)
@@ -201,6 +199,9 @@ def _paint_cap(art: Portrait, mask: Mask | None, tint: tuple[float, float, float
         light = (0.3 + 0.7 * art.shade[cover.rows, cover.columns])[..., None]
         canvas.blend(cover, light * canvas.tone(tint))
     canvas.shade([ribbon(brim_y, art.px(0.03))], 0.7, art.px(0.012))
+
+
+_MOUSTACHE = np.sqrt(np.linspace(0.6, 0.05, 8))
 
 
 def draw_beard(art: Portrait) -> None:
@@ -230,7 +231,7 @@ def draw_beard(art: Portrait) -> None:
         y = rise - 0.035 + (0.28 * x + 0.9 * x**2) * (1 - 0.9 * min(art.units[12], 1))
         paint_hair(
             art,
-            canvas.mask(art.line(x, y, 0.085), art.px(0.014)),
+            canvas.mask(ribbon(head.curves(x, y), art.px(0.085) * _MOUSTACHE), art.px(0.014)),
             np.array(p.hair) * 0.9,
             0.3 + 0.6 * p.moustache,
         )

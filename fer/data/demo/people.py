@@ -54,7 +54,7 @@ def sample_person(seed: int) -> Person:
     """The person with this seed: the same seed is always the same person."""
     rng = np.random.default_rng([seed, 7_001])
     tone = rng.beta(2.2, 1.4)
-    skin = _SKIN_DARK + (_SKIN_LIGHT - _SKIN_DARK) * tone + rng.normal(0, 4, 3)
+    skin = _SKIN_DARK + (_SKIN_LIGHT - _SKIN_DARK) * tone + rng.normal(0, 2, 3)
     weights = np.array([weight for weight, _ in _HAIR_COLOURS])
     if tone < 0.35:
         weights = weights * np.array([3.0, 0.6, 0.1, 0.05, 0.8])
@@ -80,7 +80,7 @@ def sample_person(seed: int) -> Person:
         forehead=around(1.0, 0.035),
         cheeks=around(1.0, 0.05),
         jaw=around(1.04 if male else 0.94, 0.07),
-        length=around(1.0, 0.04),
+        length=around(0.96, 0.04),
         hairline=around(-0.60, 0.06) - 0.05 * age,
         eye_distance=around(0.325, 0.014),
         eye_size=around(1.0 if male else 1.08, 0.08),

@@ -48,11 +48,11 @@ def draw_photo(
     boxes = []
     for position, emotion in enumerate(emotions):
         size = side * rng.uniform(0.86, 1.0)
-        centre = ((position + 0.5) * width / faces + rng.normal(0, 0.02) * side, height * 0.47 + rng.normal(0, 0.03) * side)
+        centre = ((position + 0.5) * width / faces + rng.normal(0, 0.02) * side, height * 0.52 + rng.normal(0, 0.03) * side)
         person = sample_person(int(rng.integers(100_000)))
         pose = Pose(rng.normal(0, 4), rng.normal(0, 2.5), rng.normal(0, 3), centre, size / FRAME)
         glasses = person.glasses if person.glasses != "sun" else ""
         paint_person(canvas, person, full_units(emotion, 0.8), pose, light, cloth=tuple(rng.uniform(20, 220, 3)), glasses=glasses)
-        boxes.append((round(centre[0] - size / 2), round(centre[1] - size * 25 / 48), round(size), round(size)))
+        boxes.append((round(centre[0] - size / 2), round(centre[1] - size * 29.3 / 48), round(size), round(size)))
     grain = rng.normal(0, 2.5, canvas.pixels.shape).astype(np.float32)
     return np.clip(np.rint(canvas.pixels + grain), 0, 255).astype(np.uint8), boxes

@@ -92,8 +92,8 @@ def _outliers(labels: np.ndarray, group: np.ndarray, count: int, rng: np.random.
 
     kinds = [""] * count
     free = np.flatnonzero((group < 0) & (labels != EMOTIONS.index("disgust")))
-    chosen = rng.choice(free, min(len(free), max(len(OUTLIER_KINDS), round(count * OUTLIER_SHARE))), replace=False)
-    flat = max(1, round(count * FER_FLAT / FER_IMAGES))
+    chosen = rng.choice(free, min(len(free), max(len(OUTLIER_KINDS) + 2, round(count * OUTLIER_SHARE))), replace=False)
+    flat = max(3, round(count * FER_FLAT / FER_IMAGES))
     others = OUTLIER_KINDS[1:]
     for position, index in enumerate(chosen):
         kinds[int(index)] = "flat" if position < flat else others[position % len(others)]

@@ -52,8 +52,8 @@ class Scene:
             self.yaw,
             self.pitch,
             self.roll,
-            ((24 + self.shift_x) * unit, (25.0 + self.shift_y) * unit),
-            25.5 * self.zoom * unit,
+            ((24 + self.shift_x) * unit, (29.3 + self.shift_y) * unit),
+            26.0 * self.zoom * unit,
         )
 
     def light(self) -> Light:
@@ -81,8 +81,8 @@ def sample_scene(rng: np.random.Generator, identities: int) -> Scene:
         light_height=float(np.clip(n(28, 16), -15, 65)),
         ambient=float(rng.uniform(0.30, 0.62)),
         brightness=float(np.clip(n(130, 24), 60, 195)),
-        contrast=float(np.clip(n(54, 10), 28, 76)),
-        noise=float(rng.choice([0.0, 1.0]) * rng.gamma(2.0, 2.2)),
+        contrast=float(np.clip(n(56, 9), 30, 76)),
+        noise=float(rng.choice([0.0, 1.0]) * rng.gamma(2.0, 1.6)),
         blur=float(max(0.0, n(0.0, 0.42))),
         watermark=str(rng.choice(_MARKS)) if rng.random() < 0.10 else "",
         watermark_strength=float(rng.uniform(0.25, 0.5)),

@@ -1,0 +1,125 @@
+"""The command line: one JSON document, one line for an error, the right exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer import storage
+from fer.cli import _plain, main
+from fer.commands import COMMANDS
+from fer.emotions import EMOTIONS
+from fer.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny data set in the release's layout: 5 training images and 1 test image a class."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 5), ("test", 1)):
+        for emotion in EMOTIONS:
+            directory = tmp_path / "faces" / split / emotion
+            directory.mkdir(parents=True)
+            for n in range(count):
+                image = generator.integers(0, 256, (48, 48), dtype=np.uint8)
+                cv2.imwrite(str(directory / f"{n}.png"), image)
+    return tmp_path / "faces"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "fer", *arguments],
+        cwd=storage.PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def document(capsys: pytest.CaptureFixture, *arguments: str) -> object:
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_import_lists_counts_and_audits_as_json(folder, capsys):
+    imported = document(capsys, "import", str(folder), "--name", "tiny")
+    assert imported["counts"]["train"] == dict.fromkeys(EMOTIONS, 5)
+    assert imported["quarantined"] == []
+    assert imported["seconds"] > 0
+    listed = document(capsys, "datasets")
+    assert [(row["name"], row["images"], row["dataset"]) for row in listed] == [
+        ("tiny", 42, imported["dataset"])
+    ]
+    statistics = document(capsys, "statistics", "tiny")
+    assert statistics["counts"]["test"] == dict.fromkeys(EMOTIONS, 1)
+    assert set(statistics["pixels"]["train"]) >= {"mean", "std", "min", "max"}
+    audit = document(capsys, "audit", imported["dataset"])
+    keys = ("missing_pixels", "constant", "duplicate_groups", "duplicate_images", "leaking_groups")
+    assert [audit[key] for key in (*keys, "leaked_test_images", "conflicting_groups")] == [0] * 7
+
+
+def test_the_same_content_twice_is_one_data_set(folder, capsys):
+    first = document(capsys, "import", str(folder), "--name", "one")
+    second = document(capsys, "import", str(folder), "--name", "two")
+    assert first["dataset"] == second["dataset"]
+    assert len(document(capsys, "datasets")) == 1
+
+
+def test_an_unknown_data_set_is_one_line_and_status_1():
+    done = run("statistics", "nothing-like-this", "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "nothing-like-this" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        [],
+        ["statistics"],
+        ["train", "baseline_cnn"],
+        ["train", "x", "--dataset", "d", "--epochs", "x"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_recipes_name_their_model_and_reported_figures(capsys):
+    rows = {row["recipe"]: row for row in document(capsys, "recipes")}
+    assert rows["baseline_cnn"]["parameters"] == 57_527
+    assert rows["baseline_cnn"]["reported"]["accuracy"] == pytest.approx(0.504)
+    assert {"unet_attention", "unet_separable", "resnet_se", "vgg", "cct", "hybrid"} <= set(rows)
+
+
+def test_a_setting_without_equals_sign_is_explained(folder, capsys):
+    document(capsys, "import", str(folder), "--name", "tiny")
+    assert main(["train", "baseline_cnn", "--dataset", "tiny", "--set", "epochs"]) == 1
+    assert "key=value" in capsys.readouterr().err
+
+
+def test_what_json_cannot_hold_becomes_null_or_text():
+    plain = _plain({"a": np.float32(0.5), "b": float("nan"), "c": np.arange(2), "d": Path("x"), 3: {"e"}})
+    assert plain == {"a": 0.5, "b": None, "c": [0, 1], "d": "x", "3": ["e"]}
+
+
+def test_remedies_are_part_of_the_message(monkeypatch, capsys):
+    class Remedied(UserError):
+        remedy = "Do that."
+
+    def fail(options, progress):
+        raise Remedied("This went\nwrong.")
+
+    command = COMMANDS[1]
+    monkeypatch.setattr("fer.commands.COMMANDS", (type(command)("datasets", "", fail, str),))
+    assert main(["datasets"]) == 1
+    assert capsys.readouterr().err == "This went wrong. Do that.\n"

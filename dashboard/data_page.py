@@ -1,6 +1,5 @@
 """The parts of the Data page."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ import streamlit as st
 
 from dashboard import cached, importing, panels
 from fer import storage
-from fer.data.dataset import Dataset, delete_dataset, list_datasets, rename_dataset
+from fer.data.dataset import SPLITS, Dataset, delete_dataset, list_datasets, rename_dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # who is elsewhere must not open files of this computer by path
 
 
 def listing(dataset: Dataset | None) -> None:
@@ -91,7 +92,7 @@ def import_form() -> None:
     source: str | None = None
     upload = None
     if kind == "This computer":
-        if os.environ.get("FER_SHARED"):
+        if st.get_option("server.address") not in LOOPBACK:
             st.info(
                 "The app is shared on a network, so paths of this computer cannot be opened from the "
                 "browser. Use Upload."
@@ -179,18 +180,26 @@ def audit(dataset: Dataset | None) -> None:
 
 
 def _groups(dataset: Dataset) -> None:
-    from fer.data.audit import duplicate_groups
+    from fer.data.audit import exact_groups
 
-    kind = st.segmented_control(
-        "Groups", ["conflicting", "leaking", "all"], default="conflicting", required=True
-    )
-    groups = duplicate_groups(dataset, kind)
+    kinds = {"Conflicting": "conflicts", "Leaking": "leaks", "All": ""}
+    kind = st.segmented_control("Groups", list(kinds), default="Conflicting", required=True)
+    groups = [g for g in exact_groups(dataset) if not kinds[kind] or getattr(g, kinds[kind])]
     if not groups:
         st.info("No such group.")
         return
-    size = 12
-    page = st.pagination(-(-len(groups) // size), key="group-page")
-    st.caption(f"{len(groups):,} groups")
-    for group in groups[(page - 1) * size : page * size]:
-        captions = [f"{EMOTIONS[dataset.labels[i]]}\n{dataset.parts[i] or ''}" for i in group]
-        panels.faces(dataset.images[group], captions, [dataset.names[i] for i in group], size=90)
+    size = 8
+    page = st.pagination(-(-len(groups) // size), key=f"group-page-{kind}")
+    shown = groups[(page - 1) * size : page * size]
+    st.caption(f"{len(groups):,} groups, {len(shown)} on this page")
+    grid = st.grid(2, min_column_width=300)
+    for group in shown:
+        with grid.cell(), st.container(border=True):
+            marks = [("conflicting labels", group.conflicts), ("train and test", group.leaks)]
+            noted = " · ".join(text for text, true in marks if true)
+            st.caption(
+                f"Group {group.number + 1}: {len(group.members)} copies" + (f" · {noted}" if noted else "")
+            )
+            members = list(group.members)[:12]
+            captions = [f"{EMOTIONS[dataset.labels[i]]}\n{SPLITS[dataset.splits[i]]}" for i in members]
+            panels.faces(dataset.images[members], captions, [dataset.names[i] for i in members], size=90)

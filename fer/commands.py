@@ -349,6 +349,28 @@ def compare(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     return compare_runs([open_run(key).directory for key in options.run_keys], options.split)
 
 
+def doctor(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.doctor import clean, examine
+
+    if options.dry_run and not options.clean:
+        raise UserError("--dry-run belongs to --clean: python -m fer doctor --clean --dry-run.")
+    found = examine()
+    return found | {"cleaned": clean(options.dry_run)} if options.clean else found
+
+
+def _doctor_text(found: dict[str, Any]) -> str:
+    cache = found["cache"]
+    lines = [
+        f"Python {found['python']}, TensorFlow {found['tensorflow']}, Keras {found['keras']}, "
+        f"Streamlit {found['streamlit']}",
+        "Devices: " + ", ".join(f"{device['name']} ({device['title']})" for device in found["devices"]),
+        f"Cache: {cache['path']}, {cache['bytes'] / 1e6:,.0f} MB, {cache['free_bytes'] / 1e9:,.1f} GB free",
+    ]
+    lines += [f"- {p['what']} {p['remedy']} {p['path']}".rstrip() for p in found["problems"]]
+    lines += [] if found["problems"] else ["No problem found."]
+    return "\n".join(lines + [f"removed: {path}" for path in found.get("cleaned", ())])
+
+
 def _lines(rows: list[dict[str, Any]]) -> str:
     """A list of records as aligned columns."""
     if not rows:
@@ -476,6 +498,16 @@ COMMANDS: tuple[Command, ...] = (
         (
             _argument("images", metavar="IMAGE", nargs="+"),
             _argument("--model", metavar="RUN", help="run id or name; the starter or best run otherwise"),
+        ),
+    ),
+    Command(
+        "doctor",
+        "versions, devices, disk use, leftovers",
+        doctor,
+        _doctor_text,
+        (
+            _argument("--clean", action="store_true", help="remove leftovers"),
+            _argument("--dry-run", action="store_true", help="with --clean: only say what would go"),
         ),
     ),
 )

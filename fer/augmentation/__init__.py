@@ -6,15 +6,21 @@ NumPy in the page, which so needs no TensorFlow (600 MB and seconds of import in
 """
 
 from fer.augmentation.config import AMOUNTS, FILLS, PRESETS, AugmentationConfig
+from fer.augmentation.pixels import Augmenter
 from fer.augmentation.presets import delete_preset, list_presets, preset, save_preset
+from fer.augmentation.preview import frame_warning, out_of_frame, preview
 
 __all__ = [
     "AMOUNTS",
     "FILLS",
     "PRESETS",
     "AugmentationConfig",
+    "Augmenter",
     "delete_preset",
+    "frame_warning",
     "list_presets",
+    "out_of_frame",
     "preset",
+    "preview",
     "save_preset",
 ]

@@ -28,8 +28,8 @@ class Phase:
         warmup_epochs: the rate rises linearly over these epochs first (not with `onecycle`).
         weight_decay: decoupled (AdamW), not applied to biases and normalisation; 0 to 1.
         momentum: of `sgd`, 0 to 0.999.
-        trainable: `all`; `head` (what follows the backbone); `backbone` (only it); or `layers A-B`, the
-            layers A to B of the backbone, counted from 1, both included, and the head.
+        trainable: `all`; `head` (what follows the backbone); `backbone` (only it); or `layers A-B`,
+            `backbone.layers[A:B]` (counted from 0, B not included) and the head.
         images: `all` training images, or `hard`: those the network classifies wrongly when the phase
             starts (study C).
         augment: whether this phase varies its images.
@@ -88,11 +88,11 @@ class Phase:
             )
 
     def layer_range(self) -> tuple[int, int] | None:
-        """(first, last) of `layers A-B`, counted from 1, both included; None for the named sets."""
+        """(start, stop) of `layers A-B`; None for the named sets."""
         if self.trainable in ("all", "head", "backbone"):
             return None
         match = _RANGE.fullmatch(str(self.trainable))
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
+        if not match or not int(match[1]) < int(match[2]):
             raise UserError(
                 f"What is trainable is {str(self.trainable)[:80]!r}; give all, head, backbone or a range "
                 "like 'layers 160-175'."

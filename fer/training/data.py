@@ -1,0 +1,183 @@
+"""What one training reads: images in memory as uint8, labels, weights, and the batches of each step.
+
+Everything random is a pure function of (seed, phase, epoch, step), so a resumed run sees the batches an
+uninterrupted one would have seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer.augmentation import AugmentationConfig, Augmenter
+from fer.augmentation.preview import augmentation_seed
+from fer.data.dataset import Dataset, open_dataset
+from fer.data.splits import split_indices
+from fer.emotions import EMOTIONS, IMAGE_SIZE
+from fer.errors import UserError
+from fer.training.config import TrainConfig
+from fer.training.errors import DataError
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of a run.
+
+    Attributes:
+        dataset: the whole data set.
+        selection: `name@version` of the selection used, '' for none.
+        splits: `{'train', 'validation', 'test'}` int64 indices into the data set.
+        images: (N, 48, 48) uint8, all of the data set, in memory.
+        labels: (N,) int64 index into the config's classes, relabelled by the selection; -1 for others.
+        all_labels: (N,) uint8 index into `EMOTIONS`, relabelled by the selection.
+    """
+
+    dataset: Dataset
+    selection: str
+    splits: dict[str, np.ndarray]
+    images: np.ndarray
+    labels: np.ndarray
+    all_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step reads; B is the same for all steps of a run.
+
+    images: (B, 48, 48) uint8. parameters: (B, 12) of `Augmenter`. targets: (B, K) float32, rows add up
+    to 1. weights: (B,) float32. partners, mixing: of `Mix`, None without MixUp and CutMix.
+    """
+
+    images: np.ndarray
+    parameters: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    partners: np.ndarray | None = None
+    mixing: np.ndarray | None = None
+
+
+def load_data(config: TrainConfig) -> TrainingData:
+    """Open the config's data set, divide it and apply its selection.
+
+    Raises:
+        DataError: the data set or selection is gone, or nothing is left to train or validate on.
+    """
+    try:
+        dataset = open_dataset(config.dataset)
+        selection = None
+        if config.selection:
+            from fer.data.selection import open_selection
+
+            selection = open_selection(dataset.fingerprint, config.selection)
+        splits = split_indices(dataset, config.split, selection, config.classes, config.limit)
+        all_labels = np.asarray(dataset.labels if selection is None else selection.labels(dataset))
+        images = np.array(dataset.images)
+    except UserError as error:
+        raise DataError(str(error), "Check the data set on the Data page, then start again.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"The data set {config.dataset} cannot be read ({error}).", "Import it again, then start again."
+        ) from error
+    names = [config.classes.index(name) if name in config.classes else -1 for name in EMOTIONS]
+    return TrainingData(
+        dataset=dataset,
+        selection="" if selection is None else f"{selection.name}@{selection.version}",
+        splits=splits,
+        images=images,
+        labels=np.array(names)[all_labels],
+        all_labels=all_labels,
+    )
+
+
+def class_weights(config: TrainConfig, labels: np.ndarray) -> np.ndarray:
+    """(K,) float32 weight of each class of the config.
+
+    `balanced`: w_c = N / (K · n_c) over the training labels (King & Zeng 2001, as in scikit-learn);
+    a class without images weighs 0.
+    """
+    count = len(config.classes)
+    if config.class_weights == "none":
+        return np.ones(count, dtype=np.float32)
+    if isinstance(config.class_weights, dict):
+        given = config.class_weights
+        return np.array([given.get(name, 1.0) for name in config.classes], dtype=np.float32)
+    images = np.bincount(labels, minlength=count).astype(np.float64)
+    weights = np.divide(images.sum(), count * images, out=np.zeros(count), where=images > 0)
+    return weights.astype(np.float32)
+
+
+def oversampled(config: TrainConfig, indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`indices` with the images of some classes repeated up to the config's counts, evenly."""
+    parts = [indices]
+    for name, wanted in config.oversample.items():
+        if name not in config.classes:
+            continue
+        members = indices[labels[indices] == config.classes.index(name)]
+        missing = wanted - len(members)
+        if len(members) and missing > 0:
+            parts.append(np.resize(members, missing))
+    return np.concatenate(parts)
+
+
+class Batches:
+    """The batches of one phase.
+
+    indices: the images of an epoch, with repeats. augment: whether they are varied. weights: (K,).
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        indices: np.ndarray,
+        phase: int,
+        augment: bool,
+        weights: np.ndarray,
+    ):
+        self.config = config
+        self.data = data
+        self.indices = indices
+        self.phase = phase
+        self.weights = weights
+        self.augmenter = Augmenter(config.augmentation if augment else AugmentationConfig(), config.classes)
+        self.size = config.batch_size
+        self.steps = -(-len(indices) // self.size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(steps · B,) int64: every image once in random order; the last batch is filled from the first."""
+        random = np.random.default_rng([self.config.seed, 0, self.phase, epoch])
+        return np.resize(random.permutation(self.indices), self.steps * self.size)
+
+    def batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
+        """Step `step` of the run's epoch `epoch` (from 0 over all phases), whose order is `order`."""
+        chosen = order[step * self.size : (step + 1) * self.size]
+        labels = self.data.labels[chosen]
+        parameters = self.augmenter.parameters(labels, augmentation_seed(self.config.seed, epoch, step))
+        targets = np.eye(len(self.config.classes), dtype=np.float32)[labels]
+        weights = self.weights[labels]
+        images = self.data.images[chosen]
+        if not (self.config.mixup or self.config.cutmix):
+            return Batch(images, parameters, self._smooth(targets), weights)
+        random = np.random.default_rng([self.config.seed, 2, epoch, step])
+        partners = random.permutation(len(chosen)).astype(np.int32)
+        mixing, share = self._mixing(random)
+        targets = share * targets + (1 - share) * targets[partners]
+        weights = share * weights + (1 - share) * weights[partners]
+        return Batch(images, parameters, self._smooth(targets), weights, partners, mixing)
+
+    def _smooth(self, targets: np.ndarray) -> np.ndarray:
+        epsilon = self.config.label_smoothing
+        return (targets * (1 - epsilon) + epsilon / targets.shape[1]).astype(np.float32)
+
+    def _mixing(self, random: np.random.Generator) -> tuple[np.ndarray, np.float32]:
+        """(B, 5) float32 for `Mix`, the same for the whole batch, and each image's share of its target."""
+        config = self.config
+        cut = config.cutmix > 0 and (config.mixup == 0 or random.random() < 0.5)
+        share = float(random.beta(*(2 * [config.cutmix if cut else config.mixup])))
+        row = [share, 0.0, 0.0, 0.0, 0.0]
+        if cut:
+            side = IMAGE_SIZE * np.sqrt(1 - share)
+            x, y = random.uniform(0, IMAGE_SIZE, 2)
+            edges = np.rint(np.clip([x - side / 2, x + side / 2, y - side / 2, y + side / 2], 0, IMAGE_SIZE))
+            row = [1.0, *edges]
+            share = 1 - (edges[1] - edges[0]) * (edges[3] - edges[2]) / IMAGE_SIZE**2
+        return np.tile(np.array(row, dtype=np.float32), (self.size, 1)), np.float32(share)

@@ -1,0 +1,92 @@
+"""Selections as CSV: one line per decision, by image name, safe to open in a spreadsheet."""
+
+import csv
+import io
+
+from fer.data.dataset import Dataset, check_name
+from fer.data.selection import MAX_REASON, Decision, Selection, _append, _event, _fold, _read, _writing
+from fer.emotions import EMOTIONS
+from fer.errors import UserError
+
+COLUMNS = ("image", "given", "action", "label", "reason")
+MAX_BYTES = 20_000_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def export_csv(dataset: Dataset, selection: Selection) -> str:
+    """Columns image, given (label), action, label, reason; no cell can start a formula."""
+    selection._check(dataset)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for index in sorted(selection.decisions):
+        decision = selection.decisions[index]
+        given = EMOTIONS[dataset.labels[index]]
+        row = (dataset.names[index], given, decision.action, decision.label, decision.reason)
+        writer.writerow([guarded(cell) for cell in row])
+    return text.getvalue()
+
+
+def import_csv(dataset: Dataset, name: str, content: bytes | str) -> Selection:
+    """Add the decisions in a CSV to the selection `name`; all of them or, on an error, none.
+
+    Raises:
+        UserError: a missing column, an unknown image, action or class, with the line.
+    """
+    check_name(name)
+    decisions = _parse(dataset, content)
+    groups: dict[Decision, list[int]] = {}
+    for index, decision in decisions.items():
+        groups.setdefault(decision, []).append(index)
+    events = [
+        _event(dataset, indices, decision.action, decision.label, decision.reason)
+        for decision, indices in groups.items()
+    ]
+    with _writing(dataset, name) as file:
+        if events:
+            _append(file, events)
+        return _fold(dataset, name, _read(file))
+
+
+def guarded(cell: str) -> str:
+    """`cell` with an apostrophe before what a spreadsheet would take for a formula."""
+    return "'" + cell if cell.startswith(_FORMULA) else cell
+
+
+def unguarded(cell: str) -> str:
+    """What `guarded` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def _parse(dataset: Dataset, content: bytes | str) -> dict[int, Decision]:
+    if len(content) > MAX_BYTES:
+        raise UserError(f"The CSV has {len(content):,} bytes; the limit is {MAX_BYTES:,}.")
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"The CSV cannot be read ({error}); save it as UTF-8 with commas.") from error
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    missing = [column for column in ("image", "action") if column not in header]
+    if missing:
+        raise UserError(f"The CSV lacks the column {' and '.join(missing)}; expected {', '.join(COLUMNS)}.")
+    numbers = {image: index for index, image in enumerate(dataset.names)}
+    decisions = {}
+    for line, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        cells = dict(zip(header, (unguarded(cell) for cell in row), strict=False))
+        image = cells.get("image", "")
+        if image not in numbers:
+            raise UserError(f"Line {line} of the CSV: {dataset.name!r} has no image {image[:80]!r}.")
+        decisions[numbers[image]] = _decision(cells, line)
+    return decisions
+
+
+def _decision(cells: dict[str, str], line: int) -> Decision:
+    action, label = cells.get("action", "").strip().lower(), cells.get("label", "").strip().lower()
+    if action not in ("keep", "drop", "relabel"):
+        raise UserError(f"Line {line} of the CSV: action {action[:40]!r}; expected keep, drop or relabel.")
+    if action == "relabel" and label not in EMOTIONS:
+        raise UserError(f"Line {line} of the CSV: class {label[:40]!r}; expected {', '.join(EMOTIONS)}.")
+    return Decision(action, label if action == "relabel" else "", cells.get("reason", "")[:MAX_REASON])

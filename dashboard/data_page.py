@@ -153,17 +153,16 @@ def audit(dataset: Dataset | None) -> None:
     if dataset is None:
         return
     found = cached.audit(dataset.fingerprint)
-    row = st.container(horizontal=True)
-    for label, key, help_text in (
+    described = (
         ("Missing pixels", "missing_pixels", "Pixels that are not a number"),
         ("Flat images", "constant", "Every pixel has the same value"),
         ("Duplicate groups", "duplicate_groups", "Sets of pixel-identical images"),
-        ("Images in them", "duplicate_images", "Images that have at least one exact copy"),
-        ("Groups across splits", "leaking_groups", "Copies both in train and in test"),
-        ("Leaked test images", "leaked_test_images", "Test images a network may have seen in training"),
-        ("Conflicting groups", "conflicting_groups", "Copies that carry different labels"),
-    ):
-        row.metric(label, f"{found[key]:,}", border=True, help=help_text)
+        ("Duplicates", "duplicate_images", "Images that have at least one exact copy"),
+        ("Crossing groups", "leaking_groups", "Groups with copies in more than one split"),
+        ("Leaked test", "leaked_test_images", "Test images a network may have seen in training"),
+        ("Conflicting", "conflicting_groups", "Groups whose copies carry different labels"),
+    )
+    panels.metrics({label: (f"{found[key]:,}", explanation) for label, key, explanation in described})
     if found["leaked_test_images"]:
         st.warning(
             f"{found['leaked_test_images']:,} test images are pixel-identical to a training image, so "

@@ -47,9 +47,10 @@ def gallery_html(
             f'style="border-color:{border}">{caption}</figure>'
         )
     return (
-        f"<style>.faces{{display:grid;grid-template-columns:repeat(auto-fill,minmax({size}px,1fr));gap:8px}}"
+        "<style>.faces{display:grid;gap:8px}"
         ".faces figure{margin:0}.faces img{width:100%;display:block;border-radius:4px;border:3px solid}"
         ".faces figcaption{font-size:.75rem;line-height:1.25;white-space:pre-line;text-align:center;"
         "opacity:.85;overflow-wrap:anywhere}</style>"
-        f'<div class="faces">{"".join(cells)}</div>'
+        f'<div class="faces" style="grid-template-columns:repeat(auto-fill,minmax({size}px,1fr))">'
+        f"{''.join(cells)}</div>"
     )

@@ -1,7 +1,7 @@
 """Composites used on more than one page: headings, figures with downloads, pickers, face grids."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,6 +94,14 @@ def csv_bytes(data: pd.DataFrame) -> bytes:
     buffer = io.StringIO()
     safe.to_csv(buffer, index=False)
     return buffer.getvalue().encode("utf-8")
+
+
+def metrics(values: Mapping[str, str | tuple[str, str]], width: int = 130) -> None:
+    """Headline figures in boxes of equal width: `{label: value}` or `{label: (value, explanation)}`."""
+    grid = st.grid(min(len(values), 8), min_column_width=width)
+    for label, value in values.items():
+        shown, explanation = value if isinstance(value, tuple) else (value, None)
+        grid.metric(label, shown, border=True, help=explanation)
 
 
 def note(text: str) -> None:

@@ -14,12 +14,12 @@ if dataset is None:
 numbers = cached.statistics(dataset.fingerprint)
 counts = numbers["counts"]
 
-figures = st.container(horizontal=True)
-figures.metric("Images", f"{len(dataset):,}", border=True)
-for split, per_class in counts.items():
-    figures.metric(split.capitalize(), f"{sum(per_class.values()):,}", border=True)
 missing = sum(row["missing"] for row in numbers["pixels"].values())
-figures.metric("Missing pixels", f"{missing:,}", border=True, help="Pixels that have no value")
+panels.metrics(
+    {"Images": f"{len(dataset):,}"}
+    | {split.capitalize(): f"{sum(per_class.values()):,}" for split, per_class in counts.items()}
+    | {"Missing pixels": (f"{missing:,}", "Pixels that have no value")}
+)
 
 classes, samples, pixels, means = st.tabs(["Classes", "Samples", "Pixels", "Mean faces"])
 

@@ -188,16 +188,11 @@ def _wait_for_end(run: Run, record: dict[str, Any], trainer: Identity) -> None:
     while trainer.alive() and time.monotonic() < deadline:
         time.sleep(0.05)
     schedule.end_family(record)
-    if not _supervised(record):
+    if not status.supervised(record):
         schedule.record_end(run.id, run.directory, record["token"], schedule.forced_stop(run.directory))
     deadline = time.monotonic() + 2
     while status.read_record(run.directory).get("state") == "running" and time.monotonic() < deadline:
         time.sleep(0.05)  # its supervisor is about to write how it ended
-
-
-def _supervised(record: dict[str, Any]) -> bool:
-    supervisor = Identity.from_json(record.get("supervisor"))
-    return supervisor is not None and supervisor.alive()
 
 
 def _waiting_row(run: Run, rows: list[queue.Row]) -> queue.Row:

@@ -21,6 +21,7 @@ import psutil
 
 from fer import storage
 
+GONE = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 MARKER = "FER_RUN_TOKEN"
 """Environment variable that marks every process of one attempt of a run, whatever group it moved to."""
 
@@ -43,18 +44,25 @@ class Identity:
     boot: str
 
     def alive(self) -> bool:
-        """Is this very process running now, and not a zombie?"""
+        """Is this very process there now, and not a zombie?"""
         if not same_boot(self.boot, boot_id()):
             return False
         try:
             process = psutil.Process(self.pid)
-            if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            if process.status() in GONE:
                 return False
             ticks = _start_ticks(self.pid)
             if self.ticks and ticks:
                 return ticks == self.ticks
             return abs(process.create_time() - self.started) < 1.0
         except (psutil.Error, OSError):
+            return False
+
+    def halted(self) -> bool:
+        """Is it there, but stopped by a signal (SIGSTOP)?"""
+        try:
+            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
             return False
 
     def to_json(self) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def kill_family(leader: Identity | None, token: str, own_group: bool, seconds: f
                 killed.add(process.pid)
             except psutil.Error:
                 pass
-        psutil.wait_procs(members, timeout=0.2)
+        time.sleep(0.02)
         if time.monotonic() > deadline:
             break
     return sorted(killed)
@@ -202,7 +210,7 @@ def _group_is_ours(leader: Identity) -> bool:
 
 def _running(process: psutil.Process) -> bool:
     try:
-        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return process.status() not in GONE
     except psutil.Error:
         return False
 

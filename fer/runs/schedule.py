@@ -131,15 +131,10 @@ def _reconcile_running(row: queue.Row, directory: Path) -> None:
             queue.delete(connection, row.run, row.token)
     elif record.get("state") == "running":
         enforce_stop(directory, record)
-    elif not _supervisor_sees_to_it(record):
+    elif not status.supervised(record):
         end_family(record)
         changes = forced_stop(directory) if stop_requested(directory) else record
         record_end(row.run, directory, row.token, changes)
-
-
-def _supervisor_sees_to_it(record: dict[str, Any]) -> bool:
-    supervisor = Identity.from_json(record.get("supervisor"))
-    return supervisor is not None and supervisor.alive()
 
 
 def _waiter_alive(row: queue.Row) -> bool:

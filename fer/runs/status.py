@@ -105,14 +105,26 @@ def worker_alive(run: str, record: dict[str, Any]) -> bool:
     return trainer is not None and trainer.alive() and locks.is_held(run_lock(run))
 
 
+def supervised(record: dict[str, Any]) -> bool:
+    """Will the supervisor of this attempt tell how it ends?"""
+    supervisor = Identity.from_json(record.get("supervisor"))
+    return supervisor is not None and supervisor.alive() and not supervisor.halted()
+
+
 def settled(run: str, directory: Path) -> dict[str, Any]:
-    """The record, with a `running` that is not true replaced by how it ended."""
+    """The record, with a `running` that is not true replaced by how it ended.
+
+    While its supervisor is about to find out how the trainer ended, it is still `running`, `ending`.
+    """
     record = read_record(directory)
     if record.get("state") != "running" or worker_alive(run, record):
         return record
-    again = read_record(directory)  # a worker writes how it ended before it ends
+    watched = supervised(record)
+    again = read_record(directory)  # worker and supervisor write how it ended before they end
     if again.get("state") != "running" or again.get("token") != record.get("token"):
         return again
+    if watched:
+        return again | {"ending": True, "reason": "Ending."}
     return again | _death(directory, again)
 
 
@@ -190,7 +202,7 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
         error=error,
         epoch=len(history_rows(directory)) or int(progress.get("epoch") or 0),
         epochs=int(progress.get("epochs") or epochs_of(config)),
-        pid=record["process"]["pid"] if running else None,
+        pid=record["process"]["pid"] if running and not record.get("ending") else None,
         device=str(record.get("device") or config.get("device") or ""),
         created=record.get("created"),
         queued=record.get("queued"),

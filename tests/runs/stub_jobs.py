@@ -37,8 +37,10 @@ def work(config, directory: Path, progress, should_stop):
                 _event(config, directory, "stop")
                 return {"stopped": True, "metrics": {"epoch": epoch}}
             time.sleep(0.01)
+        if config.get("hoard"):
+            (directory / f"hoard-{epoch}").write_bytes(bytes(config["hoard"]))
         storage.write_bytes(directory / "best.keras", bytes([epoch % 256]) * config.get("best_bytes", 1000))
-        storage.append_line(history, f"{epoch},{0.1 + epoch / 100}")
+        storage.append_line(history, f"{epoch},{round(0.1 + epoch / 100, 4)}")
     _event(config, directory, "end")
     return {"stopped": False, "metrics": {"accuracy": 0.5, "nice": os.nice(0)}}
 
@@ -76,6 +78,7 @@ def _mischief(config, directory: Path) -> None:
             [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
         )
         (directory / "escaped.pid").write_text(str(child.pid))
+    time.sleep(config.get("before", 0))
     if config.get("eat_megabytes"):
         hoard = []
         for _ in range(config["eat_megabytes"]):

@@ -108,8 +108,12 @@ class Training:
 
     def _restore(self) -> None:
         """Continue the state on disk, if there is one: history rewritten, weights and random state back."""
+        records.write_history(self.directory, self.state.rows)
+        recorded = self.directory / "best.json"
+        if recorded.exists() and (self.directory / "best.keras").exists():
+            best = read_json(recorded)  # written after best.keras and before the state, so never older
+            self.state.best.best, self.state.best_epoch = best[self.config.checkpoint_monitor], best["epoch"]
         if self.state.sequence == 0:
-            records.write_history(self.directory, [])
             return
         shapes = [tuple(v.shape) for v in self.model.variables]
         if shapes != [value.shape for value in self.state.network]:
@@ -118,11 +122,6 @@ class Training:
                 "Start a new run.",
             )
         _assign(self.model.variables, self.state.network)
-        records.write_history(self.directory, self.state.rows)
-        recorded = self.directory / "best.json"
-        if recorded.exists() and (self.directory / "best.keras").exists():
-            best = read_json(recorded)  # written after best.keras and before the state, so never older
-            self.state.best.best, self.state.best_epoch = best["value"], best["epoch"]
 
     def _phase(self, number: int) -> bool:
         """Run phase `number` from where the state is; False if stopped."""
@@ -254,7 +253,7 @@ class Training:
         state.rows.append(row)
         if state.best.improved(figures[self.config.checkpoint_monitor], self.config.checkpoint_monitor):
             state.best_epoch = state.epoch
-            self._save_best()
+            self._save_best(figures)
         state.stopping.improved(
             figures[self.config.early_stopping_monitor], self.config.early_stopping_monitor
         )
@@ -264,11 +263,10 @@ class Training:
         self.events.add(row)
         self._show(f"epoch {state.epoch} of {self.config.epochs}", now=True)
 
-    def _save_best(self) -> None:
+    def _save_best(self, figures: dict[str, float]) -> None:
         with averaged_weights(network.inner_optimizer(self.trainer)):
             save_model(self.model, self.directory / "best.keras")
-        best = {"epoch": self.state.best_epoch, "value": self.state.best.best}
-        write_json(self.directory / "best.json", best | {"monitor": self.config.checkpoint_monitor})
+        write_json(self.directory / "best.json", {"epoch": self.state.best_epoch, **figures})
         if self.state.best_epoch == 1:
             records.write_model_facts(self.directory, self.config, self.model)
 
@@ -304,7 +302,8 @@ class Training:
         self.progress.update(content, text)
 
     def _training_metrics(self) -> dict[str, Any]:
-        best = self.state.rows[self.state.best_epoch - 1] if self.state.best_epoch else {}
+        recorded = self.directory / "best.json"
+        best = read_json(recorded) if recorded.exists() else {}
         return {name: best[name] for name in ("val_accuracy", "val_loss", "val_macro_f1") if name in best} | {
             "best_epoch": self.state.best_epoch,
             "epochs": self.state.epoch,
@@ -344,9 +343,7 @@ def validation_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict[st
     named = np.bincount(labels, minlength=count) + np.bincount(predicted, minlength=count)
     present = np.bincount(labels, minlength=count) > 0
     return {
-        "val_loss": float(np.mean(-np.log(np.clip(true, 1e-7, 1.0))))
-        if np.isfinite(true).all()
-        else math.nan,
+        "val_loss": float(np.mean(-np.log(np.clip(true, 1e-7, 1.0)))),  # a NaN stays one
         "val_accuracy": float(np.mean(predicted == labels)),
         "val_macro_f1": float(np.mean(2 * hits[present] / named[present])),
     }

@@ -41,7 +41,7 @@ def reshuffle() -> None:
     """A button that draws other samples; the seed is kept in the session."""
 
     def draw() -> None:
-        st.session_state[state.SEED] = st.session_state.get(state.SEED, 0) + 1
+        st.session_state[state.SAMPLE] = st.session_state.get(state.SAMPLE, 0) + 1
 
     st.button("Shuffle", icon=":material/shuffle:", on_click=draw, width="stretch")
 

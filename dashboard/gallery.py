@@ -27,6 +27,7 @@ def gallery_html(
     titles: Sequence[str] | None = None,
     tones: Sequence[str] | None = None,
     size: int = 84,
+    columns: int | None = None,
 ) -> str:
     """A grid of faces that fills the width it is given.
 
@@ -36,7 +37,9 @@ def gallery_html(
         titles: N texts shown when hovering, also the alternative text.
         tones: N of `good`, `bad` or '': a green, red or no border.
         size: least width of a face in pixels.
+        columns: this many faces a row instead, as wide as fits.
     """
+    tracks = f"repeat({columns},1fr)" if columns else f"repeat(auto-fill,minmax({size}px,1fr))"
     cells = []
     for n, image in enumerate(images):
         title = html.escape(titles[n] if titles else captions[n] if captions else "face", quote=True)
@@ -51,6 +54,6 @@ def gallery_html(
         ".faces figure{margin:0}.faces img{width:100%;display:block;border-radius:4px;border:3px solid}"
         ".faces figcaption{font-size:.75rem;line-height:1.25;white-space:pre-line;text-align:center;"
         "opacity:.85;overflow-wrap:anywhere}</style>"
-        f'<div class="faces" style="grid-template-columns:repeat(auto-fill,minmax({size}px,1fr))">'
+        f'<div class="faces" style="grid-template-columns:{tracks}">'
         f"{''.join(cells)}</div>"
     )

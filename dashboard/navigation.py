@@ -27,22 +27,19 @@ class PageSpec:
         return f"../pages/{self.name}.py"
 
 
+# fmt: off
 PAGES: tuple[PageSpec, ...] = (
     PageSpec("home", "Home", ":material/home:", "", "Where you are and what to do next."),
     PageSpec("data", "Data sets", ":material/database:", "Data", "Import faces and check what is in them."),
-    PageSpec(
-        "explore", "Explore", ":material/bar_chart:", "Data", "Classes, samples and pixels of a data set."
-    ),
-    PageSpec(
-        "train", "Train", ":material/play_circle:", "Experiments", "Start a training in the background."
-    ),
+    PageSpec("explore", "Explore", ":material/bar_chart:", "Data", "Classes, samples and pixels."),
+    PageSpec("augment", "Augment", ":material/transform:", "Data", "How training images are varied."),
+    PageSpec("train", "Train", ":material/play_circle:", "Experiments", "Train in the background."),
     PageSpec("runs", "Runs", ":material/list_alt:", "Experiments", "Every training, its state and its log."),
     PageSpec("compare", "Compare", ":material/balance:", "Results", "Trained models side by side."),
-    PageSpec(
-        "explain", "Explain", ":material/visibility:", "Results", "Where a model looks when it decides."
-    ),
+    PageSpec("explain", "Explain", ":material/visibility:", "Results", "Where a model looks."),
     PageSpec("predict", "Predict", ":material/add_a_photo:", "Try it", "The expression in a photo of yours."),
 )
+# fmt: on
 
 
 def page(name: str) -> PageSpec:

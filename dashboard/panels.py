@@ -116,9 +116,10 @@ def faces(
     titles: Sequence[str] | None = None,
     tones: Sequence[str] | None = None,
     size: int = 84,
+    columns: int | None = None,
 ) -> None:
     """A responsive grid of faces; see `gallery.gallery_html`."""
-    st.html(gallery.gallery_html(images, captions, titles, tones, size))
+    st.html(gallery.gallery_html(images, captions, titles, tones, size, columns))
 
 
 def choose_dataset(label: str = "Data set") -> Dataset | None:

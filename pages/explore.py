@@ -53,7 +53,7 @@ with samples:
         per_class_count = st.slider("Faces per expression", 4, 24, 8)
     with right:
         controls.reshuffle()
-    generator = np.random.default_rng(st.session_state.get(state.SEED, 0))
+    generator = np.random.default_rng(st.session_state.get(state.SAMPLE, 0))
     indices = dataset.indices(split)
     for label, emotion in enumerate(EMOTIONS):
         of_class = indices[dataset.labels[indices] == label]

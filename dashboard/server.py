@@ -180,7 +180,6 @@ def announce(address: str, asked_port: int | None, open_browser: bool) -> None:
         print(f"Port {FIRST_PORT} is taken, so the dashboard uses {port}.")
     local = address if address not in ("0.0.0.0", "::", "127.0.0.1", "::1") else "localhost"
     url = f"http://{f'[{local}]' if ':' in local else local}:{port}"
-    print(f"The dashboard is at {url} (Ctrl-C ends it; trainings go on).")
     if not is_loopback(address):
         reachable = own_addresses() if address in ("0.0.0.0", "::") else [address]
         print(
@@ -188,7 +187,7 @@ def announce(address: str, asked_port: int | None, open_browser: bool) -> None:
             f"trainings, upload files. It answers at {', '.join(reachable) or address}, port {port}, "
             "without encryption."
         )
-    sys.stdout.flush()
+    print(f"The dashboard is at {url} (Ctrl-C ends it; trainings go on).", flush=True)
     shown = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if open_browser and shown:
         threading.Timer(0.3, webbrowser.open, [url]).start()

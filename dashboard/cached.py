@@ -87,7 +87,7 @@ def report(directory: Path, fingerprint: str | None, split: str) -> dict[str, An
 def _report(directory: str, fingerprint: str | None, split: str, changed: int) -> dict[str, Any]:
     from fer.evaluation.report import run_report
 
-    return run_report(Path(directory), dataset(fingerprint) if fingerprint else None, split)
+    return run_report(Path(directory), dataset(fingerprint) if fingerprint else None, split, compute=False)
 
 
 def model(directory: Path) -> Any:

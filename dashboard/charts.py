@@ -132,7 +132,7 @@ def curves(
     figure = _finish(figure, "Epoch", unit.get(quantity, quantity), height=320)
     figure.update_xaxes(rangemode="tozero", dtick=1 if figure.data and len(figure.data[0].x) <= 12 else None)
     if quantity == "learning_rate":
-        figure.update_yaxes(type="log")
+        figure.update_yaxes(type="log", exponentformat="power")
     return figure
 
 

@@ -59,7 +59,7 @@ def headline(reports: dict[str, dict[str, Any]], split: str) -> None:
         {"measure": "of them leaked from training"} | {label(r): f"{r['leaked']:,}" for r in reports.values()}
     )
     rows.append({"measure": "Parameters"} | {label(r): _parameters(r["run"]) for r in reports.values()})
-    panels.table(pd.DataFrame(rows), "scores")
+    panels.table(pd.DataFrame(rows), "scores", height="content")
     st.caption(
         f"Split: {split}. ★ best of the row. Brackets: 95 % bootstrap interval. Leaked: pixel-identical "
         f"to an image "

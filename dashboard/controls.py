@@ -1,12 +1,13 @@
 """Widgets that return typed values; their keys are in `dashboard.state`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from dashboard import panels, state
+from dashboard import cached, panels, state
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -83,9 +84,7 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
         step=phase.learning_rate / 10,
         key=f"rate-{recipe}",
     )
-    device = right.selectbox(
-        "Device", *_devices(), help="Where to train. A GPU that cannot be used fails with its reason."
-    )
+    device = _device_choice(recipe)
     augment = st.toggle("Vary the training images (augmentation)", _augments(config), key=f"augment-{recipe}")
     weights = st.selectbox(
         "Class weights",
@@ -136,9 +135,7 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
 
 
 def _augments(config: Any) -> bool:
-    from fer.augmentation import AugmentationConfig
-
-    return config.augmentation != AugmentationConfig()
+    return config.augmentation.active
 
 
 def _same(config: Any, key: str, value: str) -> bool:
@@ -157,24 +154,42 @@ def _same(config: Any, key: str, value: str) -> bool:
     return key in own and str(own[key]) == value
 
 
-def _devices() -> tuple[list[str], int]:
-    """Every device by name, and the index of the default."""
-    from fer.training.devices import devices
+def _device_choice(recipe: str) -> str:
+    """One of the devices of this machine; each says what it is, and why it could fail."""
+    from fer.backend import devices
 
-    return ["auto", *(device.name for device in devices())], 0
+    described = {"auto": "best one found"}
+    for device in devices():
+        described[device.name] = device.title + (f" – {device.problem}" if device.problem else "")
+    return st.selectbox(
+        "Device",
+        list(described),
+        format_func=lambda name: f"{name}: {described[name]}",
+        key=f"device-{recipe}",
+        help="A GPU that is chosen and cannot be used makes the run fail with the reason; it never trains on "
+        "the processor instead.",
+    )
 
 
 # Results --------------------------------------------------------------------------------------------------
 
 
 def evaluation_split(runs: list[Run]) -> str:
-    """The split to score on."""
+    """The split to score on, of those that the runs' own data sets have."""
+    present: set[str] = set()
+    for run in runs:
+        with suppress(UserError):
+            dataset = cached.dataset(str(run.config.get("dataset")))
+            present |= {"test"} if len(dataset.indices("test")) else set()
+            parts = {part for part in ("PublicTest", "PrivateTest") if (dataset.parts == part).any()}
+            present |= parts if len(parts) > 1 else set()
+    choices = [split for split in ("test", "PublicTest", "PrivateTest") if split in present] + ["validation"]
     return st.segmented_control(
         "Scored on",
-        ["test", "PublicTest", "PrivateTest", "validation"],
-        default="test",
+        choices,
+        default=choices[0],
         required=True,
-        key="scored",
+        key=state.SCORED,
         bind="query-params",
         persist_state="session",
         help="Validation chose the checkpoint, so its scores are optimistic.",

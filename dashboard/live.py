@@ -1,6 +1,6 @@
 """The live view of a run: everything is read from its directory, so any tab shows the same."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -117,15 +117,22 @@ def _progress(run: Run) -> None:
         text += f" · {progress['phase']}"
     st.progress(1.0 if status.state == "finished" else fraction, text=text)
     row = st.container(horizontal=True)
-    row.metric(
-        "Images/s", f"{progress['images_per_second']:,.0f}" if progress.get("images_per_second") else "–"
-    )
+    row.metric("Images/s", _speed(run, progress))
     running = status.state == "running"
     row.metric("Time left", panels.duration(progress.get("seconds_left")) if running else "–")
     row.metric("Elapsed", panels.duration(status.seconds))
     row.metric("Device", str(progress.get("device") or status.device or "–").upper())
     if status.state == "finished" and run.metrics().get("accuracy") is not None:
         row.metric("Test accuracy", f"{100 * run.metrics()['accuracy']:.1f} %")
+
+
+def _speed(run: Run, progress: dict[str, Any]) -> str:
+    """Training images a second: now, or in the last epoch of a run that has ended."""
+    speed = progress.get("images_per_second")
+    history = cached.history(run.directory)
+    if speed is None and "images_per_second" in history and len(history):
+        speed = history["images_per_second"].iloc[-1]
+    return f"{speed:,.0f}" if speed else "–"
 
 
 def _curves(run: Run) -> None:

@@ -142,7 +142,8 @@ def choose_dataset(label: str = "Data set") -> Dataset | None:
 def recipe_card(recipe: Any) -> None:
     """What a recipe tests and what its study reported."""
     with st.container(border=True):
-        st.markdown(f"**{plain(recipe.title)}** · {plain(recipe.study)}")
+        study = "ours" if recipe.study == "ours" else f"study {recipe.study}"
+        st.markdown(f"**{plain(recipe.title)}** · {study}")
         st.write(plain(recipe.tests))
         facts = []
         if recipe.parameters:

@@ -34,8 +34,8 @@ class Problem:
 
 def examine() -> dict[str, Any]:
     """Versions, devices, disk use and problems: the keys of `fer doctor --json`."""
+    from fer.backend import devices
     from fer.runs import list_runs
-    from fer.training.devices import devices
 
     cache = storage.cache_directory()
     usage = shutil.disk_usage(cache)

@@ -13,7 +13,7 @@ from fer.data.demo.plan import Plan, make_plan
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 
-VERSION = 1  # of the drawing: raise it when the same seed draws other pixels
+VERSION = 2  # of the drawing: raise it when the same seed draws other pixels
 NAME = "Demo faces"
 FACTORS_FILE = "demo_factors.json"
 MINIMUM, MAXIMUM = 140, 100_000
@@ -68,7 +68,11 @@ def draw_demo(
     images, factors = _draw(plan, seed, progress)
     names = _names(plan, seed)
     for index, (name, record) in enumerate(zip(names, factors, strict=True)):
-        record |= {"name": name, "label": EMOTIONS[plan.labels[index]], "duplicate_group": int(plan.group[index])}
+        record |= {
+            "name": name,
+            "label": EMOTIONS[plan.labels[index]],
+            "duplicate_group": int(plan.group[index]),
+        }
     return images, plan.labels, plan.splits, names, factors, planted_numbers(images, plan)
 
 

@@ -46,7 +46,12 @@ class Canvas:
 
         With `within`, coverage is computed in that mask's box and multiplied by it.
         """
-        fixed = [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
+        if len(polygons) == 1:
+            polygons = polygons[0][None]
+        if isinstance(polygons, np.ndarray):
+            fixed = np.rint(polygons * (1 << _SHIFT)).astype(np.int32)
+        else:
+            fixed = [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
         box = self._box(fixed, 2 + int(2.5 * blur)) if within is None else (within.rows, within.columns)
         if box is None:
             return None
@@ -54,35 +59,35 @@ class Canvas:
         cover = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
         origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon in fixed:  # one by one: together, overlapping polygons would cancel
-            cv2.fillPoly(cover, [polygon - origin], 255, cv2.LINE_AA, _SHIFT)
-        if blur > 0.3:
-            cover = cv2.GaussianBlur(cover, (0, 0), blur)
-        values = cover.astype(np.float32) * np.float32(1 / 255)
+            cv2.fillPoly(cover, (polygon - origin)[None], 255, cv2.LINE_AA, _SHIFT)
+        values = cover * np.float32(1 / 255)
+        if blur > 0.6:  # less is lost when the picture is halved
+            values = cv2.GaussianBlur(values, (0, 0), blur)
         if within is not None:
             values = values * within.values
         return Mask(rows, columns, values)
 
-    def _box(self, fixed: list[np.ndarray], margin: int) -> tuple[slice, slice] | None:
+    def _box(self, fixed: np.ndarray | list[np.ndarray], margin: int) -> tuple[slice, slice] | None:
         """Rows and columns around fixed-point polygons, inside the canvas; None if there are none."""
         height, width = self.shape
-        boxes = [cv2.boundingRect(polygon) for polygon in fixed]
-        left = max((min(b[0] for b in boxes) >> _SHIFT) - margin, 0)
-        top = max((min(b[1] for b in boxes) >> _SHIFT) - margin, 0)
-        right = min((max(b[0] + b[2] for b in boxes) >> _SHIFT) + 1 + margin, width)
-        bottom = min((max(b[1] + b[3] for b in boxes) >> _SHIFT) + 1 + margin, height)
+        points = fixed.reshape(-1, 2) if isinstance(fixed, np.ndarray) else np.concatenate(fixed)
+        x, y, wide, high = cv2.boundingRect(points)
+        left, right = max((x >> _SHIFT) - margin, 0), min(((x + wide) >> _SHIFT) + 1 + margin, width)
+        top, bottom = max((y >> _SHIFT) - margin, 0), min(((y + high) >> _SHIFT) + 1 + margin, height)
         return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
 
     def blend(self, mask: Mask | None, colour: np.ndarray, alpha: float = 1.0) -> None:
         """Mix a tone (C,) or pixels (h, w, C) into the canvas where the mask covers it."""
         if mask is not None and alpha > 0:
             box = self.pixels[mask.rows, mask.columns]
-            box += (np.asarray(colour, dtype=np.float32) - box) * (mask.values * np.float32(alpha))[..., None]
+            cover = mask.values if alpha == 1 else mask.values * np.float32(alpha)
+            box += (np.asarray(colour, dtype=np.float32) - box) * cover[..., None]
 
     def multiply(self, mask: Mask | None, factor: float | np.ndarray) -> None:
         """Scale the canvas by `factor` (a number or a tone of C numbers) where the mask covers it."""
         if mask is not None:
             box = self.pixels[mask.rows, mask.columns]
-            box *= 1 + mask.values[..., None] * (np.asarray(factor, dtype=np.float32) - 1)
+            box *= 1 + mask.values[..., None] * np.asarray(factor - 1, dtype=np.float32)
 
     def fill(
         self, polygons: Sequence[np.ndarray], colour: np.ndarray, alpha: float = 1.0, blur: float = 0.0
@@ -93,6 +98,22 @@ class Canvas:
     def shade(self, polygons: Sequence[np.ndarray], factor: float | np.ndarray, blur: float = 0.0) -> None:
         """Darken (factor < 1) or lighten polygons."""
         self.multiply(self.mask(polygons, blur), factor)
+
+    def engrave(self, polygons: np.ndarray, depths: Sequence[float], blur: float = 0.0) -> None:
+        """Darken each polygon by its own depth in [0, 1], in one pass; where they overlap the last counts."""
+        fixed = np.rint(polygons * (1 << _SHIFT)).astype(np.int32)
+        box = self._box(fixed, 2 + int(2.5 * blur))
+        if box is None:
+            return
+        rows, columns = box
+        layer = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
+        fixed -= np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
+        for polygon, depth in zip(fixed, depths, strict=True):
+            cv2.fillPoly(layer, polygon[None], round(255 * depth), cv2.LINE_AA, _SHIFT)
+        values = layer * np.float32(1 / 255)
+        if blur > 0.6:
+            values = cv2.GaussianBlur(values, (0, 0), blur)
+        self.multiply(Mask(rows, columns, values), 0.0)
 
 
 def ribbon(points: np.ndarray, widths: float | np.ndarray) -> np.ndarray:
@@ -123,7 +144,7 @@ def ellipse(
 def smooth(polygon: np.ndarray, rounds: int = 2, closed: bool = True) -> np.ndarray:
     """Chaikin corner cutting ("An algorithm for high-speed curve generation", 1974)."""
     for _ in range(rounds):
-        following = np.roll(polygon, -1, axis=0) if closed else polygon[1:]
+        following = np.concatenate([polygon[1:], polygon[:1]]) if closed else polygon[1:]
         current = polygon if closed else polygon[:-1]
         cut = np.empty((2 * len(current), polygon.shape[1]))
         cut[0::2] = 0.75 * current + 0.25 * following

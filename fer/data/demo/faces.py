@@ -1,4 +1,4 @@
-"""Draw one face, or many: `draw_faces` gives the 48 × 48 pictures and everything that was drawn to make them."""
+"""Draw one face or many: 48 × 48 pictures, and a record of everything that was chosen to make them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from fer.data.demo.expressions import Units, sample_units
 from fer.data.demo.features import (
     Portrait,
     draw_brows,
+    draw_creases,
     draw_eyes,
-    draw_folds,
     draw_mouth,
     draw_nose,
 )
@@ -35,7 +35,7 @@ def draw_faces(
     Args:
         labels: index into `EMOTIONS` for each face, or how many faces with labels in turn.
         seed: the same seed draws the same bytes, and the same conditions whatever the labels.
-        identities: how many different people; default a third of the faces.
+        identities: how many different people; default a third of the faces, at least 60.
 
     Returns:
         images (N, 48, 48) uint8, and for each its factors (identity, yaw, …, units, intensity).
@@ -48,7 +48,7 @@ def draw_faces(
     labels = np.asarray(labels, dtype=np.int64)
     if len(labels) and (labels.min() < 0 or labels.max() >= len(EMOTIONS)):
         raise UserError(f"Label {labels.max()} is out of range; use 0 to {len(EMOTIONS) - 1}.")
-    identities = identities or max(1, len(labels) // 3)
+    identities = identities or max(60, len(labels) // 3)
     images = np.empty((len(labels), 48, 48), dtype=np.uint8)
     factors = []
     for position, label in enumerate(labels):
@@ -77,7 +77,7 @@ def draw_face(label: int, seed: tuple[int, int], identities: int = 1000) -> tupl
 def render(person: Person, units: Units, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """(48, 48) uint8 grey picture of a person with an expression in a scene."""
     canvas = Canvas(CANVAS_SIZE, CANVAS_SIZE)
-    paint_background(canvas, scene, rng)
+    paint_background(canvas, scene, rng, float(canvas.tone(person.skin).mean()) * 0.9)
     art = paint_person(
         canvas,
         person,
@@ -108,7 +108,7 @@ def paint_person(
     head = Head(person, pose, jaw=0.17 * units[26])
     height, width = canvas.shape
     shade, shine = illuminate(
-        head, light, units, slice(0, height), slice(0, width), cells=48 if width <= 96 else 128
+        head, light, units, slice(0, height), slice(0, width), cells=32 if width <= 96 else 128
     )
     art = Portrait(canvas, head, units, shade, gaze, blink)
     draw_behind(art, (cloth[0], cloth[1], cloth[2]))
@@ -116,8 +116,8 @@ def paint_person(
     if skin is not None:
         tone = canvas.tone(person.skin) * shade[skin.rows, skin.columns][..., None]
         canvas.blend(skin, tone + 255 * shine[skin.rows, skin.columns][..., None])
-    draw_folds(art)
     draw_eyes(art)
+    draw_creases(art)
     draw_brows(art)
     draw_nose(art)
     draw_beard(art)

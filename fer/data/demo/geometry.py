@@ -18,6 +18,12 @@ RADIUS_X, RADIUS_Z = 0.80, 0.95
 RADIUS_ABOVE, RADIUS_BELOW = 1.20, 1.55
 PIVOT = np.array([0.0, 0.35, -0.10])
 _DISTANCE = 8.0  # of the camera, in head units
+_RINGS = [
+    (np.sqrt(1 - height**2) * np.cos(angle), height, np.sqrt(1 - height**2) * np.sin(angle))
+    for height in (-1.0, -0.8, -0.55, -0.3, 0.0)
+    for angle in np.arange(20) * (np.pi / 10)
+]
+_UPPER_SPHERE = np.array(_RINGS)
 FRAME = 48 / 26.0  # side of the square that FER-2013 would cut out, in head units
 
 
@@ -126,22 +132,12 @@ class Head:
 
     def cap(self, volume: float, down: float) -> np.ndarray:
         """(N, 2) pixels: outline of the hair on the skull, `volume` units thick, down to y = `down`."""
-        angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-        points = []
-        for height in (-1.0, -0.8, -0.55, -0.3, 0.0):
-            ring = np.sqrt(1 - height**2)
-            points.append(
-                np.column_stack(
-                    [
-                        (RADIUS_X - 0.03 + volume) * ring * np.cos(angle),
-                        CENTRE[1] + (RADIUS_ABOVE - 0.12 + volume) * height + 0 * angle,
-                        CENTRE[2] + (RADIUS_Z - 0.05 + 0.6 * volume) * ring * np.sin(angle),
-                    ]
-                )
-            )
+        radii = np.array(
+            [RADIUS_X - 0.03 + volume, RADIUS_ABOVE - 0.12 + volume, RADIUS_Z - 0.05 + 0.6 * volume]
+        )
         side = (0.70 + volume) * self.person.cheeks
-        points.append(np.array([[side, down, -0.45], [-side, down, -0.45]]))
-        return smooth_hull(self.project(np.concatenate(points)))
+        ends = np.array([[side, down, -0.45], [-side, down, -0.45]])
+        return smooth_hull(self.project(np.concatenate([CENTRE + radii * _UPPER_SPHERE, ends])))
 
 
 def surface(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -31,12 +31,12 @@ _DOWN = {
 
 
 @functools.cache
-def _streaks() -> np.ndarray:
-    """(512, 512) float32 around 1: strands that run down the picture."""
+def _streaks(fine: float) -> np.ndarray:
+    """(512, 512) float32 around 1: strands that run down the picture, `fine` the share of thin ones."""
     noise = np.random.default_rng(11).normal(0, 1, (512, 512)).astype(np.float32)
-    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.2, sigmaY=14)
-    coarse = cv2.GaussianBlur(noise, (0, 0), sigmaX=5, sigmaY=30)
-    return np.clip(1 + 0.17 * fine / fine.std() + 0.14 * coarse / coarse.std(), 0.45, 1.7)
+    thin = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.2, sigmaY=14)
+    coarse = cv2.GaussianBlur(noise, (0, 0), sigmaX=6, sigmaY=34)
+    return np.clip(1 + fine * thin / thin.std() + 0.11 * coarse / coarse.std(), 0.5, 1.6)
 
 
 @functools.cache
@@ -53,7 +53,7 @@ def paint_hair(
     """Blend hair into a mask: its colour, the light and a texture of strands."""
     if mask is None:
         return
-    texture = _curls() if curly else _streaks()
+    texture = _curls() if curly else _streaks(0.15 if art.px(1.0) > 80 else 0.03)
     height, width = mask.values.shape
     zoom = 100 / art.head.pose.scale  # texture pixels per canvas pixel: strands scale with the head
     rows = (np.arange(height) * zoom).astype(int) % 512
@@ -93,7 +93,11 @@ def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
     outline = head.project(neck)
     tone = np.array(p.skin) * 0.62
     canvas.fill([outline], art.lit(tone, outline.mean(axis=0), 0.7), blur=art.px(0.02))
-    canvas.shade([smooth(head.project(np.array([[-0.44, 0.9, -0.4], [0.0, 1.45, 0.0], [0.44, 0.9, -0.4]])))], 0.72, art.px(0.10))
+    canvas.shade(
+        [smooth(head.project(np.array([[-0.44, 0.9, -0.4], [0.0, 1.45, 0.0], [0.44, 0.9, -0.4]])))],
+        0.72,
+        art.px(0.10),
+    )
     shoulders = head.project(
         np.array(
             [

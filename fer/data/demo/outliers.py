@@ -8,7 +8,20 @@ from fer.errors import UnknownName
 
 OUTLIER_KINDS = ("flat", "drawing", "covered", "text", "texture")
 _SIZE = 96
-_WORDS = ("image", "not", "found", "404", "photo", "removed", "error", "page", "login", "click here", "free", "video")
+_WORDS = (
+    "image",
+    "not",
+    "found",
+    "404",
+    "photo",
+    "removed",
+    "error",
+    "page",
+    "login",
+    "click here",
+    "free",
+    "video",
+)
 
 
 def draw_outliers(kind: str, count: int, seed: int = 0) -> np.ndarray:
@@ -25,7 +38,9 @@ def draw_outliers(kind: str, count: int, seed: int = 0) -> np.ndarray:
         raise UnknownName("kind of outlier", kind, OUTLIER_KINDS)
     images = np.empty((count, 48, 48), dtype=np.uint8)
     for position in range(count):
-        images[position] = painters[kind](np.random.default_rng([seed, OUTLIER_KINDS.index(kind), position]), position)
+        images[position] = painters[kind](
+            np.random.default_rng([seed, OUTLIER_KINDS.index(kind), position]), position
+        )
     return images
 
 
@@ -73,15 +88,24 @@ def _covered(rng: np.random.Generator, position: int) -> np.ndarray:
         tone = rng.uniform(90, 205)
         for finger in range(8):
             x = 10 + finger * 11 + rng.normal(0, 1.0)
-            line = np.column_stack([np.linspace(x, x + rng.normal(0, 4), 6), np.linspace(100, 14 + rng.uniform(0, 14), 6)])
+            line = np.column_stack(
+                [np.linspace(x, x + rng.normal(0, 4), 6), np.linspace(100, 14 + rng.uniform(0, 14), 6)]
+            )
             canvas.shade([ribbon(line + 1.5, 7.5)], 0.5, 1.5)
             canvas.fill([ribbon(line, 5.6)], canvas.tone((tone, tone, tone)), blur=0.7)
     elif style == 1:  # a mask or scarf up to the eyes, a hat down to them
         for low, high in ((-5, 34 + rng.normal(0, 2)), (44 + rng.normal(0, 2), 110)):
             shade = rng.uniform(10, 240)
-            canvas.fill([np.array([[-5, low], [101, low], [101, high], [-5, high]])], canvas.tone((shade, shade, shade)), blur=1)
+            canvas.fill(
+                [np.array([[-5, low], [101, low], [101, high], [-5, high]])],
+                canvas.tone((shade, shade, shade)),
+                blur=1,
+            )
     else:  # a censor's box
-        canvas.fill([np.array([[8, 18], [90, 18], [90, 86], [8, 86]]) + rng.normal(0, 3, (4, 2))], canvas.tone(rng.uniform(0, 255, 3)))
+        canvas.fill(
+            [np.array([[8, 18], [90, 18], [90, 86], [8, 86]]) + rng.normal(0, 3, (4, 2))],
+            canvas.tone(rng.uniform(0, 255, 3)),
+        )
     return _shrink(canvas.pixels[..., 0])
 
 
@@ -94,7 +118,16 @@ def _text(rng: np.random.Generator, position: int) -> np.ndarray:
     while height < _SIZE * 2:
         font = float(rng.uniform(0.7, 1.5))
         words = " ".join(rng.choice(_WORDS, 3))
-        cv2.putText(page, words, (int(rng.uniform(-8, 12)), int(height)), cv2.FONT_HERSHEY_SIMPLEX, font, ink, 3, cv2.LINE_AA)
+        cv2.putText(
+            page,
+            words,
+            (int(rng.uniform(-8, 12)), int(height)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            font,
+            ink,
+            3,
+            cv2.LINE_AA,
+        )
         height += 34 * font
     return _shrink(page)
 

@@ -1,6 +1,7 @@
 """The people of the demo data set: what makes one face differ from another, expression aside."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class Person:
     glasses: str  # '', 'thin', 'thick', 'sun'
 
 
+@lru_cache(maxsize=4096)
 def sample_person(seed: int) -> Person:
     """The person with this seed: the same seed is always the same person."""
     rng = np.random.default_rng([seed, 7_001])

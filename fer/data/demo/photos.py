@@ -38,7 +38,9 @@ def draw_photo(
     rng = np.random.default_rng([seed, 21])
     emotions = list(emotions) if emotions else [("neutral", "happy")[n % 2] for n in range(faces)]
     if len(emotions) != faces or faces < 1 or not set(emotions) <= set(EMOTIONS):
-        raise UserError(f"{faces} faces with the expressions {emotions} cannot be drawn; give one of {EMOTIONS} for each.")
+        raise UserError(
+            f"{faces} faces with the expressions {emotions} cannot be drawn; give one of {EMOTIONS} for each."
+        )
     side = min(height * 0.50, width / faces * 0.62)
     if side < 40:
         raise UserError(f"{faces} faces do not fit in {width} × {height}; the smallest face is 40 pixels.")
@@ -48,11 +50,24 @@ def draw_photo(
     boxes = []
     for position, emotion in enumerate(emotions):
         size = side * rng.uniform(0.86, 1.0)
-        centre = ((position + 0.5) * width / faces + rng.normal(0, 0.02) * side, height * 0.52 + rng.normal(0, 0.03) * side)
+        centre = (
+            (position + 0.5) * width / faces + rng.normal(0, 0.02) * side,
+            height * 0.52 + rng.normal(0, 0.03) * side,
+        )
         person = sample_person(int(rng.integers(100_000)))
         pose = Pose(rng.normal(0, 4), rng.normal(0, 2.5), rng.normal(0, 3), centre, size / FRAME)
         glasses = person.glasses if person.glasses != "sun" else ""
-        paint_person(canvas, person, full_units(emotion, 0.8), pose, light, cloth=tuple(rng.uniform(20, 220, 3)), glasses=glasses)
-        boxes.append((round(centre[0] - size / 2), round(centre[1] - size * 29.3 / 48), round(size), round(size)))
+        paint_person(
+            canvas,
+            person,
+            full_units(emotion, 0.8),
+            pose,
+            light,
+            cloth=tuple(rng.uniform(20, 220, 3)),
+            glasses=glasses,
+        )
+        boxes.append(
+            (round(centre[0] - size / 2), round(centre[1] - size * 29.3 / 48), round(size), round(size))
+        )
     grain = rng.normal(0, 2.5, canvas.pixels.shape).astype(np.float32)
     return np.clip(np.rint(canvas.pixels + grain), 0, 255).astype(np.uint8), boxes

@@ -57,17 +57,23 @@ def make_plan(count: int, seed: int) -> Plan:
     return Plan(label, split, source, group, _outliers(label, group, count, rng))
 
 
-def _duplicates(labels: np.ndarray, splits: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _duplicates(
+    labels: np.ndarray, splits: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Make some images copies of others: crossing groups, conflicting groups, the rest inside train."""
     count = len(labels)
     scale = count / FER_IMAGES
-    total, crossing, conflicting = (max(1, round(n * scale)) for n in (FER_GROUPS, FER_CROSSING, FER_CONFLICTING))
+    total, crossing, conflicting = (
+        max(1, round(n * scale)) for n in (FER_GROUPS, FER_CROSSING, FER_CONFLICTING)
+    )
     total = max(total, crossing + 1)
     source, group = np.arange(count), np.full(count, -1)
     for number in range(total):
-        crosses, conflicts = number < crossing, number % max(total // conflicting, 1) == 0 and number // max(
-            total // conflicting, 1
-        ) < conflicting
+        crosses, conflicts = (
+            number < crossing,
+            number % max(total // conflicting, 1) == 0
+            and number // max(total // conflicting, 1) < conflicting,
+        )
         free = np.flatnonzero((group < 0) & (splits == 0))
         first = int(rng.choice(free))
         size = 2 + int(rng.random() < 0.18)
@@ -92,7 +98,9 @@ def _outliers(labels: np.ndarray, group: np.ndarray, count: int, rng: np.random.
 
     kinds = [""] * count
     free = np.flatnonzero((group < 0) & (labels != EMOTIONS.index("disgust")))
-    chosen = rng.choice(free, min(len(free), max(len(OUTLIER_KINDS) + 2, round(count * OUTLIER_SHARE))), replace=False)
+    chosen = rng.choice(
+        free, min(len(free), max(len(OUTLIER_KINDS) + 2, round(count * OUTLIER_SHARE))), replace=False
+    )
     flat = max(3, round(count * FER_FLAT / FER_IMAGES))
     others = OUTLIER_KINDS[1:]
     for position, index in enumerate(chosen):

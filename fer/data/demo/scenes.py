@@ -71,18 +71,18 @@ def sample_scene(rng: np.random.Generator, identities: int) -> Scene:
     n = rng.normal
     return Scene(
         identity=int(rng.integers(identities)),
-        yaw=float(np.clip(n(0, 13), -35, 35)),
-        pitch=float(np.clip(n(0, 7), -18, 18)),
-        roll=float(np.clip(n(0, 8), -24, 24)),
-        shift_x=float(n(0, 1.0)),
-        shift_y=float(n(0, 1.0)),
-        zoom=float(np.exp(n(0, 0.07))),
+        yaw=float(np.clip(n(0, 11), -32, 32)),
+        pitch=float(np.clip(n(0, 6), -16, 16)),
+        roll=float(np.clip(n(0, 6), -20, 20)),
+        shift_x=float(n(0, 0.8)),
+        shift_y=float(n(0, 0.8)),
+        zoom=float(np.exp(n(0, 0.055))),
         light_angle=float(np.clip(n(0, 32), -75, 75)),
         light_height=float(np.clip(n(28, 16), -15, 65)),
         ambient=float(rng.uniform(0.30, 0.62)),
         brightness=float(np.clip(n(130, 24), 60, 195)),
-        contrast=float(np.clip(n(56, 9), 30, 76)),
-        noise=float(rng.choice([0.0, 1.0]) * rng.gamma(2.0, 1.6)),
+        contrast=float(np.clip(n(50, 8), 28, 70)),
+        noise=float(rng.choice([0.0, 1.0], p=[0.55, 0.45]) * rng.gamma(1.8, 1.7)),
         blur=float(max(0.0, n(0.0, 0.42))),
         watermark=str(rng.choice(_MARKS)) if rng.random() < 0.10 else "",
         watermark_strength=float(rng.uniform(0.25, 0.5)),
@@ -95,10 +95,10 @@ def sample_scene(rng: np.random.Generator, identities: int) -> Scene:
     )
 
 
-def paint_background(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
-    """A plain wall, a gradient, blurred shapes or bars."""
+def paint_background(canvas: Canvas, scene: Scene, rng: np.random.Generator, around: float = 135.0) -> None:
+    """A plain wall, a gradient, blurred shapes or bars, its grey level spread about `around`."""
     height, width = canvas.shape
-    colour = canvas.tone(rng.uniform(20, 245) + rng.normal(0, 14, 3))
+    colour = canvas.tone(np.clip(rng.normal(around, 62) + rng.normal(0, 14, 3), 8, 250))
     canvas.pixels[:] = colour
     if scene.background == 1:
         ramp = np.linspace(rng.uniform(0.5, 0.9), rng.uniform(1.0, 1.3), width, dtype=np.float32)
@@ -202,8 +202,11 @@ def finish(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.ndar
 
 
 def _level(image: np.ndarray, mean: float, deviation: float) -> np.ndarray:
-    """Shift and scale grey levels to a mean and a standard deviation, twice, because clipping moves them."""
+    """Shift and scale grey levels to a mean and a standard deviation, twice, because clipping moves them.
+
+    No more than 1.8-fold at a time: stretched further, a face on a wall of its own grey would burn out.
+    """
     for _ in range(2):
         middle, spread = cv2.meanStdDev(image)
-        image = np.clip((image - middle[0, 0]) * (deviation / max(spread[0, 0], 1.0)) + mean, 0, 255)
+        image = np.clip((image - middle[0, 0]) * min(deviation / max(spread[0, 0], 1.0), 1.8) + mean, 0, 255)
     return np.asarray(image, dtype=np.float32)

@@ -22,8 +22,16 @@ def contact_sheet(dataset: Dataset, columns: int = 10, enlarge: int = 2, seed: i
     sheet = np.full((height, width), 255, dtype=np.uint8)
     for row, emotion in enumerate(EMOTIONS):
         top = gap + row * (cell + gap)
-        cv2.putText(sheet, emotion, (gap * 2, top + cell // 2 + 3 * enlarge), cv2.FONT_HERSHEY_SIMPLEX,
-                    0.30 * enlarge, 40, max(1, enlarge // 2), cv2.LINE_AA)
+        cv2.putText(
+            sheet,
+            emotion,
+            (gap * 2, top + cell // 2 + 3 * enlarge),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.30 * enlarge,
+            40,
+            max(1, enlarge // 2),
+            cv2.LINE_AA,
+        )
         candidates = np.flatnonzero((dataset.labels == row) & (dataset.splits == 0) & ~outlier)
         chosen = rng.choice(candidates, min(columns, len(candidates)), replace=False)
         for column, index in enumerate(chosen):

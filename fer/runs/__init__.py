@@ -10,6 +10,7 @@ from fer.runs.labels import all_tags, archive, empty_trash, list_trash, note, re
 from fer.runs.launchers import stop, submit
 from fer.runs.lifecycle import cancel, ensure_dispatcher, move, pause, resume, wait
 from fer.runs.run import Run, create_run, list_runs, open_run, record_finished, runs_directory, statuses
+from fer.runs.schedule import orphans
 from fer.runs.status import ENDED, RESUMABLE, STATES, RunStatus
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "move",
     "note",
     "open_run",
+    "orphans",
     "pause",
     "record_finished",
     "remove",

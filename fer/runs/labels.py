@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fer import storage
 from fer.errors import UnknownName, UserError
-from fer.runs import queue, schedule, status
+from fer.runs import locks, queue, schedule, status
 from fer.runs.run import Run, check_free, check_run_name, list_runs, open_run, read_labels, runs_directory
 
 
@@ -111,6 +111,7 @@ def empty_trash(older_than_days: float = 0.0) -> list[str]:
     gone = [name for name in list_trash() if (trash_directory() / name).stat().st_mtime <= limit]
     for name in gone:
         shutil.rmtree(trash_directory() / name)
+        locks.lock_path(status.run_lock(name)).unlink(missing_ok=True)
     return gone
 
 

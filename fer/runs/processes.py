@@ -121,16 +121,16 @@ def spawn_detached(
         [str(storage.PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     variables.update(environment or {})
+    command = [sys.executable, "-m", module, *arguments]
     with open(log, "ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=storage.PROJECT,
-            env=variables,
-            **_detached(),
-        )
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        options |= {"cwd": storage.PROJECT, "env": variables}
+        try:
+            return subprocess.Popen(command, **options, **_detached())
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            return subprocess.Popen(command, **options, **_detached(breakaway=False))
 
 
 def lower_priority() -> None:
@@ -223,8 +223,10 @@ def _start_ticks(pid: int) -> int:
         return 0
 
 
-def _detached() -> dict[str, Any]:
-    if os.name == "nt":
-        flags = ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP", "CREATE_BREAKAWAY_FROM_JOB")
-        return {"creationflags": sum(getattr(subprocess, flag, 0) for flag in flags)}
-    return {"start_new_session": True}
+def _detached(breakaway: bool = True) -> dict[str, Any]:
+    """Options of `Popen`; some Windows consoles forbid to break away from them."""
+    if os.name != "nt":
+        return {"start_new_session": True}
+    flags = ["DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"]
+    flags += ["CREATE_BREAKAWAY_FROM_JOB"] if breakaway else []
+    return {"creationflags": sum(getattr(subprocess, flag, 0) for flag in flags)}

@@ -87,8 +87,9 @@ class Run:
         """One row per completed epoch, numbers as numbers; empty before the first."""
         import pandas
 
-        table = pandas.DataFrame(status.history_rows(self.directory))
-        return table.apply(lambda column: pandas.to_numeric(column, errors="coerce").fillna(column))
+        rows = status.history_rows(self.directory)
+        names = list(rows[0]) if rows else []
+        return pandas.DataFrame({name: _numbers([row[name] for row in rows]) for name in names})
 
     def best(self) -> dict[str, float]:
         """`{"val_accuracy", "epoch"}` of the best epoch so far (epochs from 1); {} before the first."""
@@ -108,10 +109,7 @@ class Run:
 
     def usage(self) -> dict[str, Any]:
         """Memory (bytes), processor (percent of one core) and GPU use, as last measured."""
-        try:
-            return storage.read_json(self.directory / "usage.json")
-        except (OSError, UserError):
-            return {}
+        return status.read_object(self.directory / "usage.json")
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines of train.log, '' when there is none."""
@@ -248,6 +246,14 @@ def new_id(label: str) -> str:
             return identifier
 
 
+def _numbers(values: list[str]) -> list[Any]:
+    """Text as whole numbers if all are, else as numbers (nothing is NaN), else as it is (the phase)."""
+    for convert in (int, lambda value: float(value or "nan")):
+        with contextlib.suppress(ValueError):
+            return [convert(value) for value in values]
+    return values
+
+
 def _store(identifier: str, content: dict[str, Any], name: str | None) -> None:
     created = time.time()
     with storage.replacing_directory(runs_directory() / identifier) as staging:
@@ -307,11 +313,7 @@ def _checked(content: Any) -> dict[str, Any]:
 
 def read_labels(folder: Path) -> dict[str, Any]:
     """Name, tags, note and archived; {} when none were given or the file is damaged."""
-    try:
-        content = storage.read_json(folder / "labels.json")
-    except (OSError, UserError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return status.read_object(folder / "labels.json")
 
 
 def _starter() -> Run:

@@ -1,10 +1,13 @@
 """Who starts next, and what to do with what a crash left behind. Any process may call it at any time."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from fer.errors import UserError
 from fer.runs import locks, processes, queue, slots, status
@@ -107,6 +110,19 @@ def forced_stop(directory: Path) -> dict[str, Any]:
         "reason": f"Stopped by you after epoch {epochs}; it was busy and had to be ended by force.",
         "remedy": status.RESUME,
     }
+
+
+def orphans() -> dict[int, str]:
+    """`{pid: run}` of processes that belong to no running attempt: what `doctor` shows and cleans."""
+    tokens = {row.token for row in queue.rows() if row.state != "queued"}
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            variables = process.environ()
+            token = variables.get(processes.MARKER)
+            if token and token not in tokens and process.status() not in processes.GONE:
+                found[process.pid] = variables.get("FER_RUN", "")
+    return found
 
 
 def reconcile() -> None:

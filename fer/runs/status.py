@@ -170,12 +170,15 @@ def history_rows(directory: Path) -> list[dict[str, str]]:
     except OSError:
         return []
     complete = text[: text.rfind("\n") + 1]
-    return [row for row in csv.DictReader(complete.splitlines()) if None not in row.values()]
+    return [
+        row for row in csv.DictReader(complete.splitlines()) if None not in row and None not in row.values()
+    ]
 
 
-def read_progress(directory: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that may be missing or damaged; then {}."""
     try:
-        content = storage.read_json(directory / "progress.json")
+        content = storage.read_json(path)
     except (OSError, UserError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -189,7 +192,7 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
     elif state not in STATES:
         state, error = "failed", "damaged"
         reason, remedy = "Its status file is damaged.", "Resume it, or remove it."
-    progress = read_progress(directory)
+    progress = read_object(directory / "progress.json")
     running = state == "running"
     started, ended = record.get("started"), record.get("ended")
     seconds = float(record.get("seconds_before") or 0)

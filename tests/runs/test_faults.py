@@ -100,15 +100,20 @@ def test_what_the_trainer_started_does_not_survive_it(end):
         kill(run.status().pid)
     until(lambda: not any(_lives(pid) for pid in children), 10, "the end of its children")
     until(lambda: not locks.is_held("slot-cpu"), 5, "the release of its slot")
-    assert run.status().state == ("stopped" if end == "stop" else "killed")
+    until(lambda: run.status().state == ("stopped" if end == "stop" else "killed"), 5, end)
 
 
-def test_children_are_ended_even_when_trainer_and_supervisor_are_killed():
+def test_children_are_ended_by_the_next_dispatcher_when_nobody_else_is_left(cache):
     run = running(fork=1, escape=1)
     until(lambda: (run.directory / "escaped.pid").exists())
     children = [int((run.directory / name).read_text()) for name in ("child.pid", "escaped.pid")]
+    assert run.status().pid not in runs.orphans()
+    for process in engine_processes(cache, "fer.runs.dispatcher"):
+        kill(process.pid)
     kill(status.read_record(run.directory)["supervisor"]["pid"])
     kill(run.status().pid)
+    assert run.status().state == "killed"
+    runs.ensure_dispatcher()
     until(lambda: not any(_lives(pid) for pid in children), 10, "the end of its children")
     assert run.status().state == "killed"
 
@@ -188,7 +193,8 @@ def test_a_full_disk_keeps_the_best_model_and_says_so(tmp_path):
     try:
         code = (
             "from fer import runs;"
-            "run = runs.create_run({'epochs': 1000, 'seconds': 0.02, 'best_bytes': 600_000, 'hoard': 200_000});"
+            "config = {'epochs': 1000, 'seconds': 0.02, 'best_bytes': 600_000, 'hoard': 200_000};"
+            "run = runs.create_run(config);"
             "runs.submit(run); found = runs.wait(run, 30);"
             "print(found.state, found.error, found.epoch, found.reason, found.remedy, sep='|')"
         )

@@ -211,6 +211,7 @@ def _running(run: Run, token: str, place: Slot, supervisor: Identity | None) -> 
         "reason": "",
         "remedy": "",
         "error": "",
+        "settings": {},
         "started": time.time(),
         "token": token,
         "pid": own.pid,
@@ -227,19 +228,26 @@ def _work(run: Run, stopper: Stopper, progress: Progress) -> dict[str, Any]:
     """Run the job; how it ended, as changes to the record."""
     try:
         job = load_job(run.kind)
-        result = job(run.config, run.directory, progress, stopper) or {}
+        result = job(_seen_from_inside(run.config), run.directory, progress, stopper) or {}
     except KeyboardInterrupt:
         reason = "Ended with Ctrl-C before the current epoch was complete."
         return {"state": "stopped", "reason": reason, "remedy": status.RESUME}
     except BaseException as error:  # whatever a job raises is how the run ended, SystemExit included
         _log(run, traceback.format_exc(), stopper.foreground)
-        return failures.explain(error)
+        return failures.explain(error, run.config)
     metrics = result.get("metrics") or {}
     if not result.get("stopped"):
         return {"state": "finished", "metrics": metrics}
     epochs = len(status.history_rows(run.directory))
     reason = result.get("reason") or stopper.reason(epochs)
     return {"state": "stopped", "reason": reason, "remedy": status.RESUME, "metrics": metrics}
+
+
+def _seen_from_inside(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with `gpu:2` as `gpu:0`: this process sees no other GPU than the one of its slot."""
+    if str(config.get("device", "")).startswith("gpu"):
+        return config | {"device": "gpu:0"}
+    return config
 
 
 def _log(run: Run, text: str, foreground: bool) -> None:

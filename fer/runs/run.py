@@ -66,7 +66,7 @@ class Run:
             return status.RunStatus("finished", epoch=epochs, epochs=epochs, created=self.created)
         if self.damaged:
             remedy = "Remove the run, or restore its config.json."
-            return status.RunStatus("failed", self.damaged, remedy, "damaged", created=self.created)
+            return status.RunStatus("failed", self.damaged, remedy, "damaged", {}, created=self.created)
         return status.derive(self.id, self.directory, self.config, rows)
 
     def train_config(self) -> "TrainConfig":

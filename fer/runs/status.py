@@ -40,6 +40,7 @@ class RunStatus:
         reason: why it is in that state, as a sentence for a student; '' when there is nothing to say.
         remedy: what to do next; '' when nothing is needed.
         error: what went wrong, for buttons: `out_of_memory`, `disk_full`, `device`, `damaged`, … or ''.
+        settings: changes to the config with which a retry is likely to work, for a button; mostly {}.
         epoch: completed epochs.
         epochs: planned epochs, 0 when unknown or not a training.
         pid: the trainer's own process while it runs, else None.
@@ -55,6 +56,7 @@ class RunStatus:
     reason: str = ""
     remedy: str = ""
     error: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     epochs: int = 0
     pid: int | None = None
@@ -203,10 +205,11 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
         reason=reason,
         remedy=remedy,
         error=error,
+        settings=dict(record.get("settings") or {}),
         epoch=len(history_rows(directory)) or int(progress.get("epoch") or 0),
         epochs=int(progress.get("epochs") or epochs_of(config)),
         pid=record["process"]["pid"] if running and not record.get("ending") else None,
-        device=str(record.get("device") or config.get("device") or ""),
+        device=_device(config, record, progress),
         created=record.get("created"),
         queued=record.get("queued"),
         started=started,
@@ -214,6 +217,13 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
         seconds=seconds,
         progress=progress,
     )
+
+
+def _device(config: dict[str, Any], record: dict[str, Any], progress: dict[str, Any]) -> str:
+    """The slot's device, unless the job says that it found no GPU there (`auto` without a GPU library)."""
+    if record.get("started") and progress.get("device") == "cpu":
+        return "cpu"
+    return str(record.get("device") or config.get("device") or "")
 
 
 def _waiting(

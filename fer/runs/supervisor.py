@@ -75,10 +75,10 @@ def _watch(run: Run, worker: subprocess.Popen[bytes], token: str, usage: Usage) 
 def _how_it_ended(run: Run, code: int, oom: bool, over_limit: bool) -> dict[str, Any]:
     if over_limit:
         megabytes = memory_limit() // 2**20
-        return failures.out_of_memory(f"It needed more than its memory limit of {megabytes} MB.")
+        return failures.out_of_memory(run.config, f"It needed more than its memory limit of {megabytes} MB.")
     if schedule.stop_requested(run.directory):
         return schedule.forced_stop(run.directory) | {"exit_code": code}
-    return failures.explain_exit(code, oom)
+    return failures.explain_exit(code, oom, run.config)
 
 
 def _tidy(run: Run, trainer: Identity, token: str) -> None:

@@ -112,7 +112,7 @@ def test_children_are_ended_by_the_next_dispatcher_when_nobody_else_is_left(cach
         kill(process.pid)
     kill(status.read_record(run.directory)["supervisor"]["pid"])
     kill(run.status().pid)
-    assert run.status().state == "killed"
+    until(lambda: run.status().state == "killed")
     runs.ensure_dispatcher()
     until(lambda: not any(_lives(pid) for pid in children), 10, "the end of its children")
     assert run.status().state == "killed"

@@ -122,12 +122,13 @@ ENDINGS = [
 
 def test_each_way_to_end_has_its_state_reason_and_remedy(monkeypatch):
     monkeypatch.setenv("FER_FAKE_GPUS", "4")
-    started = [start(**{"raise": how}, epochs=50) for how, *_ in ENDINGS]
+    started = [start(**{"raise": how}, epochs=50, batch_size=32) for how, *_ in ENDINGS]
     for run, (how, state, error, reason, remedy) in zip(started, ENDINGS, strict=True):
         status = runs.wait(run, 30)
         assert (how, status.state, status.error) == (how, state, error)
         assert reason in status.reason
         assert remedy in status.remedy
+        assert status.settings == ({"batch_size": 16} if error == "out_of_memory" else {})
         assert "Traceback" not in status.reason
         assert ("Traceback" in run.log_tail()) == (how not in ("exit", "crash", "sigterm"))
 

@@ -33,6 +33,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("data", "Data sets", ":material/database:", "Data", "Import faces and check what is in them."),
     PageSpec("explore", "Explore", ":material/bar_chart:", "Data", "Classes, samples and pixels."),
     PageSpec("augment", "Augment", ":material/transform:", "Data", "How training images are varied."),
+    PageSpec("recipes", "Recipes", ":material/menu_book:", "Experiments", "Reported and measured."),
     PageSpec("train", "Train", ":material/play_circle:", "Experiments", "Train in the background."),
     PageSpec("runs", "Runs", ":material/list_alt:", "Experiments", "Every training, its state and its log."),
     PageSpec("compare", "Compare", ":material/balance:", "Results", "Trained models side by side."),

@@ -71,7 +71,7 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
 
 def table(data: pd.DataFrame, name: str, **options: Any) -> None:
     """A table with a CSV download that cannot start a formula."""
-    st.dataframe(data, hide_index=True, key=f"table-{name}", **options)
+    st.dataframe(data, hide_index=True, key=f"table-{name}", **({"placeholder": "–"} | options))
     st.download_button(
         "CSV",
         csv_bytes(data),

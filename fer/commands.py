@@ -100,6 +100,23 @@ def recipes(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
     ]
 
 
+def model(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.models import model_spec
+    from fer.models.summary import diagram_dot, layer_table
+
+    spec = model_spec(options.model)
+    network = spec.build(**spec.offline_options)
+    return {"model": spec.name, "parameters": network.count_params(), "dot": diagram_dot(network),
+            "layers": layer_table(network)}  # fmt: skip
+
+
+def _model_text(result: dict[str, Any]) -> str:
+    rows = [
+        {key: row[key] for key in ("name", "type", "output_shape", "parameters")} for row in result["layers"]
+    ]
+    return f"{_lines(rows)}\n{result['parameters']:,} parameters"
+
+
 def train(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.data.dataset import open_dataset
     from fer.recipes import recipe_config
@@ -429,6 +446,7 @@ COMMANDS: tuple[Command, ...] = (
         (_DATASET,),
     ),
     Command("recipes", "list what can be trained", recipes, _lines),
+    Command("model", "layers of a network", model, _model_text, (_argument("model", metavar="MODEL"),)),
     Command(
         "train",
         "train a recipe here, or hand it to the queue",

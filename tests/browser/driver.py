@@ -90,13 +90,13 @@ def launched() -> Iterator[Browser]:
             browser.close()
 
 
-def visit(page: Page, url: str, seconds: float = 60) -> None:
+def visit(page: Page, url: str, seconds: float = 180) -> None:
     """Open an address and wait until the page is drawn and its script has ended."""
     page.goto(url, wait_until="domcontentloaded", timeout=seconds * 1000)
     settle(page, seconds)
 
 
-def settle(page: Page, seconds: float = 60, quiet: float = 0.4) -> None:
+def settle(page: Page, seconds: float = 180, quiet: float = 0.4) -> None:
     """Wait until the script has been at rest for `quiet` seconds, charts included."""
     end = time.monotonic() + seconds
     calm_since = None

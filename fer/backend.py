@@ -20,6 +20,8 @@ NVIDIA_FOLDER = Path("/proc/driver/nvidia/gpus")
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")
 BFLOAT16_CAPABILITY = (8, 0)  # Ampere
 
+_deterministic = False  # whether this process was made deterministic
+
 
 @dataclass(frozen=True)
 class Device:
@@ -93,6 +95,8 @@ def make_deterministic(seed: int, deterministic: bool) -> None:
     """Seed every generator; with `deterministic`, also choose operations that repeat bit by bit."""
     import keras
 
+    global _deterministic
+    _deterministic = _deterministic or deterministic  # TensorFlow has no way back
     keras.utils.set_random_seed(seed)
     if deterministic and backend_name() == "tensorflow":
         import tensorflow as tf
@@ -122,8 +126,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def resolved_jit(wanted: bool) -> bool:
-    """Whether to compile the training step by XLA: as wanted, and always under JAX."""
-    return True if backend_name() == "jax" else wanted and backend_name() != "torch"
+    """Whether to compile the training step by XLA: always under JAX, under TensorFlow as wanted.
+
+    Not in TensorFlow's deterministic mode, in which Keras refuses it.
+    """
+    return backend_name() == "jax" or (wanted and backend_name() == "tensorflow" and not _deterministic)
 
 
 def versions() -> dict[str, str]:
@@ -301,6 +308,6 @@ def _why_no_gpu(number: int, usable: int) -> str:
                 "'python dashboard' without --cpu, or pip install -r requirements-gpu.txt"
             )
     return (
-        f"the driver sees {present[number].title}, but {library} could not load it; its messages at the start "
-        "of train.log name the library or the driver version that is missing"
+        f"the driver sees {present[number].title}, but {library} could not load it; its messages "
+        "at the start of train.log name the library or the driver version that is missing"
     )

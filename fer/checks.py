@@ -14,7 +14,7 @@ from fer.errors import UnknownName, UserError
 def check_number(what: str, value: object, low: float, high: float) -> float:
     """`value` as float if it is a finite number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"The {what} is {str(value)[:80]!r}; give a number from {low:g} to {high:g}.")
+        raise UserError(f"The {what} is {repr(value)[:80]}; give a number from {low:g} to {high:g}.")
     if not low <= value <= high:
         raise UserError(f"The {what} is {value:g}; give a number from {low:g} to {high:g}.")
     return float(value)
@@ -25,14 +25,14 @@ def check_integer(what: str, value: object, low: int, high: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"The {what} is {str(value)[:80]!r}; give a whole number from {low} to {high:,}.")
+        raise UserError(f"The {what} is {repr(value)[:80]}; give a whole number from {low} to {high:,}.")
     return value
 
 
 def check_flag(what: str, value: object) -> bool:
     """`value` if it is true or false."""
     if not isinstance(value, bool):
-        raise UserError(f"The setting {what} is {str(value)[:80]!r}; give true or false.")
+        raise UserError(f"The setting {what} is {repr(value)[:80]}; give true or false.")
     return value
 
 

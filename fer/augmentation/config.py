@@ -36,7 +36,8 @@ class AugmentationConfig:
     """What may happen to a training image; the default is nothing.
 
     Attributes:
-        rotation, shear: degrees. shift_x, shift_y, crop, cutout: share of the side.
+        rotation, shear: degrees; shear s maps x to x - sin(s)·y and y to cos(s)·y, as
+            ImageDataGenerator does. shift_x, shift_y, crop, cutout: share of the side.
         zoom, brightness, contrast: factors from 1 - value to 1 + value.
         flip: mirror left and right with probability ½.
         fill: what is drawn outside the frame: the nearest pixel, `fill_value`, or the mirrored image.

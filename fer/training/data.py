@@ -11,6 +11,7 @@ import numpy as np
 from fer.augmentation import AugmentationConfig, Augmenter
 from fer.augmentation.preview import augmentation_seed
 from fer.data.dataset import Dataset, open_dataset
+from fer.data.selection import open_selection
 from fer.data.splits import split_indices
 from fer.emotions import EMOTIONS, IMAGE_SIZE
 from fer.errors import UserError
@@ -55,8 +56,11 @@ class Batch:
     mixing: np.ndarray | None = None
 
 
-def load_data(config: TrainConfig) -> TrainingData:
+def load_data(config: TrainConfig, selection_reference: str = "") -> TrainingData:
     """Open the config's data set, divide it and apply its selection.
+
+    selection_reference: `name@version` that a resumed run began with; '' takes the config's, which
+    without a version means the latest.
 
     Raises:
         DataError: the data set or selection is gone, or nothing is left to train or validate on.
@@ -65,9 +69,7 @@ def load_data(config: TrainConfig) -> TrainingData:
         dataset = open_dataset(config.dataset)
         selection = None
         if config.selection:
-            from fer.data.selection import open_selection
-
-            selection = open_selection(dataset.fingerprint, config.selection)
+            selection = open_selection(dataset, selection_reference or config.selection)
         splits = split_indices(dataset, config.split, selection, config.classes, config.limit)
         all_labels = np.asarray(dataset.labels if selection is None else selection.labels(dataset))
         images = np.array(dataset.images)
@@ -80,7 +82,7 @@ def load_data(config: TrainConfig) -> TrainingData:
     names = [config.classes.index(name) if name in config.classes else -1 for name in EMOTIONS]
     return TrainingData(
         dataset=dataset,
-        selection="" if selection is None else f"{selection.name}@{selection.version}",
+        selection="" if selection is None else selection.reference,
         splits=splits,
         images=images,
         labels=np.array(names)[all_labels],

@@ -22,7 +22,7 @@ from fer.storage import read_json, write_json
 from fer.training import network, records
 from fer.training.averages import averaged_weights
 from fer.training.config import TrainConfig
-from fer.training.data import Batches, TrainingData, class_weights, load_data, oversampled
+from fer.training.data import Batches, class_weights, load_data, oversampled
 from fer.training.errors import DataError, NotANumber, explain
 from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
@@ -88,7 +88,7 @@ class Training:
         self.state = load_state(directory / "last") or State()
         self._show("preparing", now=True)
         backend.make_deterministic(config.seed, config.deterministic)
-        self.data: TrainingData = load_data(config)
+        self.data = load_data(config, self._recorded_selection())
         facts = records.environment(config, self.data, self.device, self.policy)
         records.write_inputs(directory, config, self.data, facts)
         self.model = network.build_network(config, self.policy)
@@ -105,6 +105,11 @@ class Training:
                 return FitResult(True, self._training_metrics())
         self.events.close()
         return self._evaluate()
+
+    def _recorded_selection(self) -> str:
+        """The version of the selection this run began with; '' for a new run."""
+        recorded = self.directory / "environment.json"
+        return str(read_json(recorded).get("selection", "")) if recorded.exists() else ""
 
     def _restore(self) -> None:
         """Continue the state on disk, if there is one: history rewritten, weights and random state back."""

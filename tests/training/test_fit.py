@@ -159,14 +159,17 @@ class TestFailures:
         fit(quick(tiny, phases=(Phase(epochs=1),)), tmp_path)
         before = (tmp_path / "best.keras").read_bytes()
 
-        def full(*_: object) -> None:
+        def full(_: object, path: Path) -> None:
+            Path(path).write_bytes(before[: len(before) // 2])
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("fer.training.state.np.savez", full)
+        monkeypatch.setattr("keras.Model.save", full)
         shutil.rmtree(tmp_path / "last")
+        (tmp_path / "best.json").unlink()  # so that the next epoch is the best and is saved
         with pytest.raises(DiskFull, match="disk is full"):
-            fit(quick(tiny, phases=(Phase(epochs=1, learning_rate=1e-9),)), tmp_path)
+            fit(quick(tiny, phases=(Phase(epochs=1),)), tmp_path)
         assert (tmp_path / "best.keras").read_bytes() == before
+        assert not list(tmp_path.glob(".staging-*"))
 
     def test_missing_data_set(self, tmp_path: Path):
         with pytest.raises(DataError, match="0123456789abcdef"):

@@ -13,9 +13,9 @@ from fer.data.demo.plan import Plan, make_plan
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 
-VERSION = 2  # of the drawing: raise it when the same seed draws other pixels
+VERSION = 5  # of the drawing: raise it when the same seed draws other pixels
 NAME = "Demo faces"
-FACTORS_FILE = "demo_factors.json"
+FACTORS_FILE = "factors.json"
 MINIMUM, MAXIMUM = 140, 100_000
 Progress = Callable[[float, str], None]
 
@@ -25,7 +25,7 @@ def demo_dataset(progress: Progress | None = None, seed: int = 0, count: int = 3
 
     `meta["source"]` is `demo`; `meta["demo"]` holds seed, count and the planted numbers; every image's
     factors (emotion, intensity, units, pose, light, noise, watermark, occlusion, outlier, duplicate group,
-    identity) are in the file of `demo_factors`.
+    identity) are read by `demo_factors`.
 
     Raises:
         UserError: `count` is out of range.
@@ -35,12 +35,12 @@ def demo_dataset(progress: Progress | None = None, seed: int = 0, count: int = 3
         drawn = info.meta.get("demo", {})
         if all(drawn.get(key) == value for key, value in recipe.items()):
             dataset = open_dataset(info.fingerprint)
-            if dataset.derived(FACTORS_FILE).exists():
+            if (dataset.directory / FACTORS_FILE).exists():
                 return dataset
     images, labels, splits, names, factors, planted = draw_demo(progress, seed, count)
     meta = {"source": "demo", "quarantined": [], "demo": recipe | planted}
     dataset = save_dataset(NAME, images, labels, splits, names, meta)
-    path = dataset.derived(FACTORS_FILE)
+    path = dataset.directory / FACTORS_FILE
     if not path.exists():
         storage.write_json(path, factors)
     return dataset
@@ -52,7 +52,7 @@ def demo_factors(dataset: Dataset) -> list[dict[str, Any]]:
     Raises:
         UserError: the data set was not drawn here.
     """
-    path = dataset.derived(FACTORS_FILE)
+    path = dataset.directory / FACTORS_FILE
     if not path.exists():
         raise UserError(f"{dataset.name!r} has no record of how it was drawn; only the demo faces have one.")
     return list(storage.read_json(path))

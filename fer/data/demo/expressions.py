@@ -71,7 +71,7 @@ Units = dict[int, float]
 def sample_units(emotion: str, rng: np.random.Generator) -> tuple[Units, float]:
     """Strengths of all action units for one face, and the intensity they were drawn with.
 
-    Intensity is in [0.2, 1], skewed to the strong side; each unit deviates from the prototype by about
+    Intensity is in [0.25, 1], skewed to the strong side; each unit deviates from the prototype by about
     25 %, and every face, the neutral ones too, carries weak units that belong to no expression.
 
     Returns:
@@ -82,12 +82,12 @@ def sample_units(emotion: str, rng: np.random.Generator) -> tuple[Units, float]:
     """
     if emotion not in PROTOTYPES:
         raise UnknownName("emotion", emotion, EMOTIONS)
-    intensity = float(0.2 + 0.8 * rng.beta(1.9, 1.3))
+    intensity = float(0.25 + 0.75 * rng.beta(2.0, 1.0))
     variants = PROTOTYPES[emotion]
     weights = np.array([weight for weight, _ in variants])
     prototype = variants[int(rng.choice(len(variants), p=weights / weights.sum()))][1]
     spread = np.exp(rng.normal(0.0, 0.25, len(ACTION_UNITS)))
-    stray = np.where(rng.random(len(ACTION_UNITS)) < 0.22, rng.uniform(0.05, 0.35, len(ACTION_UNITS)), 0.0)
+    stray = np.where(rng.random(len(ACTION_UNITS)) < 0.18, rng.uniform(0.05, 0.35, len(ACTION_UNITS)), 0.0)
     units = {}
     for position, unit in enumerate(ACTION_UNITS):
         strength = prototype.get(unit, 0.0) * intensity * spread[position] + stray[position]

@@ -319,7 +319,7 @@ def _folds(art: Portrait) -> list[Crease]:
     if lines > 0.15:
         lift = 0.04 * units[2] * _A - 0.03 * units[1] * (1 - _A)
         for height in (-0.36, -0.44, -0.52):
-            y = height + 0.012 * np.cos(7 * _A + 20 * height) - lift
+            y = height + 0.012 * np.cos(7 * _A + 20 * height) - lift - 0.05 * max(units[1], units[2])
             creases.append(Crease(0.34 * _A, y, 0.028, 0.27 * lines, _FADING))
     frown = units[4] + 0.18 * p.age
     if frown > 0.15:

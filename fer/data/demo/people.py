@@ -12,7 +12,7 @@ _HAIR_COLOURS: tuple[tuple[float, RGB], ...] = (
     (0.34, (28, 22, 20)),
     (0.28, (70, 48, 34)),
     (0.16, (125, 92, 58)),
-    (0.12, (196, 164, 112)),
+    (0.12, (184, 152, 108)),
     (0.10, (168, 166, 164)),
 )
 
@@ -69,7 +69,7 @@ def sample_person(seed: int) -> Person:
     )
     age = float(rng.beta(1.3, 2.2))
     bearded = male and rng.random() < 0.35
-    glasses = str(rng.choice(["", "thin", "thick", "sun"], p=[0.80, 0.09, 0.08, 0.03]))
+    glasses = str(rng.choice(["", "thin", "thick", "sun"], p=[0.82, 0.09, 0.075, 0.015]))
 
     def around(middle: float, spread: float, limit: float = 2.2) -> float:
         return float(middle + spread * np.clip(rng.normal(), -limit, limit))

@@ -1,6 +1,7 @@
 """What the demo data set consists of: classes, splits, planted outliers, duplicates and conflicts.
 
-Proportions are FER-2013's: its class counts; of its 35,887 images 3,369 lie in 1,516 groups of identical
+Proportions are FER-2013's. Its class counts, but happy takes 23.5 % instead of 25.1 %, so that a
+classifier that knows nothing and always answers happy stays below 25 %. Of its 35,887 images 3,369 lie in 1,516 groups of identical
 ones, 531 groups cross train and test and 57 carry two labels (measured for this project).
 """
 
@@ -15,6 +16,7 @@ FER_TEST = (958, 111, 1024, 1774, 1233, 1247, 831)
 FER_IMAGES = 35_887
 FER_GROUPS, FER_CROSSING, FER_CONFLICTING, FER_FLAT = 1_516, 531, 57, 13
 OUTLIER_SHARE = 0.016
+LARGEST_SHARE = 0.235
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,15 @@ class Plan:
 
 
 def class_counts(total: int, proportions: tuple[int, ...]) -> np.ndarray:
-    """(K,) whole numbers that add up to `total`, each class at least once: largest remainders."""
-    exact = np.array(proportions) / sum(proportions) * total
+    """(K,) whole numbers that add up to `total`, each class at least once: largest remainders.
+
+    The largest class is held to `LARGEST_SHARE`, the others keep their proportions to each other.
+    """
+    shares = np.array(proportions) / sum(proportions)
+    largest = int(shares.argmax())
+    shares *= (1 - LARGEST_SHARE) / (1 - shares[largest])
+    shares[largest] = LARGEST_SHARE
+    exact = shares * total
     counts = np.maximum(np.floor(exact).astype(int), 1)
     order = np.argsort(-(exact - np.floor(exact)), kind="stable")
     for position in range(total - counts.sum()):

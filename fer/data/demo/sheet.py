@@ -15,7 +15,7 @@ def contact_sheet(dataset: Dataset, columns: int = 10, enlarge: int = 2, seed: i
     """
     rng = np.random.default_rng(seed)
     outlier = np.zeros(len(dataset), dtype=bool)
-    if dataset.derived(FACTORS_FILE).exists():
+    if (dataset.directory / FACTORS_FILE).exists():
         outlier = np.array([bool(record["outlier"]) for record in demo_factors(dataset)])
     cell, margin, gap = 48 * enlarge, 46 * enlarge, 2 * enlarge
     height, width = len(EMOTIONS) * (cell + gap) + gap, margin + columns * (cell + gap)

@@ -46,10 +46,14 @@ def sliders() -> AugmentationConfig:
     """The config that the sliders show; they start at study A's preset."""
     names = list(list_presets())
     chosen = st.selectbox(
-        "Preset", names, index=names.index("A"), key=state.PRESET, bind="query-params",
+        "Preset",
+        names,
+        index=names.index("A"),
+        key=state.PRESET,
+        bind="query-params",
         persist_state="session",
         help="A, B, C, D: as in the studies. ours: what our own networks train with.",
-    )  # fmt: skip
+    )
     if st.session_state.get(state.PRESET_SHOWN) != chosen or key("flip") not in st.session_state:
         load(chosen)
         st.session_state[state.PRESET_SHOWN] = chosen

@@ -138,3 +138,20 @@ def one_of_each(fingerprint: str) -> tuple[list[Any], list[str]]:
         first.setdefault(int(opened.labels[index]), int(index))
     found = sorted(first.items())
     return [opened.images[index] for _, index in found], [EMOTIONS[label] for label, _ in found]
+
+
+def outlier_scores(fingerprint: str, detector: str) -> Any:
+    """Stored `fer.analysis.outliers.Scores` or None; read again only when its file changed."""
+    from fer.analysis.outliers import scores_path
+
+    path = scores_path(dataset(fingerprint), detector)
+    if not path.exists():
+        return None
+    return _outlier_scores(str(storage.cache_directory()), fingerprint, detector, path.stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _outlier_scores(cache: str, fingerprint: str, detector: str, changed: int) -> Any:
+    from fer.analysis.outliers import load_scores
+
+    return load_scores(_dataset(cache, fingerprint), detector)

@@ -207,3 +207,21 @@ def probabilities(values: Mapping[str, float], marked: str | None = None, height
     figure = _finish(figure, "Probability (%)", "", height=height)
     figure.update_xaxes(range=[0, 112], tickvals=[0, 25, 50, 75, 100])
     return figure
+
+
+def error_histogram(counts: np.ndarray, edges: np.ndarray, threshold: float) -> go.Figure:
+    """Images by error as bars, those above the threshold in red, on a logarithmic count."""
+    centres = (edges[:-1] + edges[1:]) / 2
+    figure = go.Figure(
+        go.Bar(
+            x=centres,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": np.where(centres > threshold, "#e03131", SERIES[0]), "line": {"width": 0}},
+            hovertemplate="error %{x:.4f}: %{y:,} images<extra></extra>",
+        )
+    )
+    figure.add_vline(x=threshold, line_dash="dash", annotation_text=f"threshold {threshold:.4f}")
+    figure = _finish(figure, "Error (mean squared, pixels in [0, 1])", "Images (logarithmic)")
+    figure.update_yaxes(type="log")
+    return figure

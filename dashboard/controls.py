@@ -31,10 +31,15 @@ def release_or_trained(numbers: dict[str, Any]) -> dict[str, dict[str, int]]:
     """Counts of the splits as released, or as a run divides them: 80/20 inside each class of train."""
     choices = {"As released": numbers["counts"], "As trained (80/20)": numbers["split_80_20"]["counts"]}
     chosen = st.segmented_control(
-        "Splits", list(choices), default="As released", required=True, label_visibility="collapsed",
-        key=state.SPLITS_SHOWN, bind="query-params",
+        "Splits",
+        list(choices),
+        default="As released",
+        required=True,
+        label_visibility="collapsed",
+        key=state.SPLITS_SHOWN,
+        bind="query-params",
         help="Training sets aside 20 % of each class of train for validation.",
-    )  # fmt: skip
+    )
     return choices[chosen]
 
 
@@ -94,7 +99,9 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
         key=f"weights-{recipe}",
     )
     with st.expander("More settings", icon=":material/tune:"):
+        selection = _selection_choice(recipe, dataset)
         name = st.text_input("Run name", placeholder="made from the recipe and the time")
+        chosen_preset = _preset_choice(recipe, config)
         seed = st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}")
         fraction = st.slider(
             "Validation share (%)",
@@ -122,10 +129,12 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
         "split.validation_fraction": repr(fraction / 100),
         "precision": precision,
     }
+    if selection:
+        settings["selection"] = selection
     if not augment:
         settings["augmentation"] = "none"
-    elif not _augments(config):
-        settings["augmentation"] = "A"
+    elif chosen_preset:
+        settings["augmentation"] = chosen_preset
     changed = {key: value for key, value in settings.items() if not _same(config, key, value)}
     try:
         return with_settings(config, changed), name.strip()
@@ -152,6 +161,36 @@ def _same(config: Any, key: str, value: str) -> bool:
         "precision": config.precision,
     }
     return key in own and str(own[key]) == value
+
+
+def _selection_choice(recipe: str, dataset: Dataset) -> str:
+    """A selection of the data set at its present version, or '' for all images."""
+    from fer.data.selection import list_selections, open_selection
+
+    names = list_selections(dataset)
+    chosen = st.selectbox(
+        "Images",
+        ["", *names],
+        format_func=lambda name: f"selection {name}" if name else "all images",
+        key=f"selection-{recipe}",
+        help="Selections are made on the Outliers and Data pages; the run records the version it used.",
+    )
+    return open_selection(dataset, chosen).reference if chosen else ""
+
+
+def _preset_choice(recipe: str, config: Any) -> str:
+    """How images vary when augmentation is on: '' for the recipe's own way."""
+    from fer.augmentation import list_presets
+
+    names = [name for name in list_presets() if name != "none"]
+    own = [""] if _augments(config) else []
+    return st.selectbox(
+        "Augmentation",
+        [*own, *names],
+        format_func=lambda name: f"preset {name}" if name else "as in the recipe",
+        key=f"preset-{recipe}",
+        help="Used when augmentation is on; the Augment page shows and saves presets.",
+    )
 
 
 def _device_choice(recipe: str) -> str:
@@ -248,3 +287,10 @@ def explanation_options() -> tuple[str, str | None, float]:
     )
     opacity = right.slider("Heat (%)", 0, 100, 45) / 100
     return method, None if target == "predicted" else target, opacity
+
+
+def forget_unless(key: str, count: int) -> None:
+    """Forget a remembered number that the chosen data set does not have."""
+    remembered = st.session_state.get(key)
+    if remembered is not None and not 0 <= remembered < count:
+        del st.session_state[key]

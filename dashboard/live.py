@@ -57,14 +57,15 @@ def show(run_id: str) -> None:
     except UserError as error:
         st.error(panels.plain(error))
         return
-    _state_line(run)
+    state_line(run)
     _progress(run)
     _curves(run)
     with st.expander("Log", icon=":material/terminal:"):
         st.code(run.log_tail(30) or "Nothing yet.", language=None)
 
 
-def _state_line(run: Run) -> None:
+def state_line(run: Run) -> None:
+    """State, its reason, and Stop or Resume."""
     status = run.status()
     badge, verbs = st.columns([3, 1], vertical_alignment="center")
     badge.badge(status.state, icon=STATE_ICONS[status.state], color=STATE_COLOURS[status.state])

@@ -32,6 +32,8 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("home", "Home", ":material/home:", "", "Where you are and what to do next."),
     PageSpec("data", "Data sets", ":material/database:", "Data", "Import faces and check what is in them."),
     PageSpec("explore", "Explore", ":material/bar_chart:", "Data", "Classes, samples and pixels."),
+    PageSpec("denoise", "Denoise", ":material/blur_on:", "Data", "Less noise, and what it costs."),
+    PageSpec("outliers", "Outliers", ":material/troubleshoot:", "Data", "The strangest faces."),
     PageSpec("augment", "Augment", ":material/transform:", "Data", "How training images are varied."),
     PageSpec("recipes", "Recipes", ":material/menu_book:", "Experiments", "Reported and measured."),
     PageSpec("train", "Train", ":material/play_circle:", "Experiments", "Train in the background."),

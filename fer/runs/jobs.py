@@ -22,9 +22,6 @@ JOBS: dict[str, str] = {
     "denoise": "fer.analysis.denoising:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",
-    "denoise": "fer.analysis.denoising:run",
-    "outliers": "fer.analysis.outlier_training:run",
-    "near_duplicates": "fer.data.near_duplicates:run",
 }
 
 OWN_PROGRESS = frozenset({"train"})

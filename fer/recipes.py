@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fer.augmentation import PRESETS
+from fer.augmentation import PRESETS, AugmentationConfig
 from fer.data.splits import SplitConfig
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownName
@@ -100,8 +100,8 @@ _TRANSFER: dict[str, Any] = {
     "batch_size": 64,
     "label_smoothing": 0.1,
     "early_stopping_patience": 5,
-    "augmentation": PRESETS["none"].from_json(
-        {"rotation": 36, "zoom": 0.1, "shift_x": 0.1, "shift_y": 0.1, "flip": True, "fill": "reflect"}
+    "augmentation": AugmentationConfig(
+        rotation=36, zoom=0.1, shift_x=0.1, shift_y=0.1, flip=True, fill="reflect"
     ),
 }
 
@@ -177,8 +177,10 @@ _STUDY_A = (
         tests="How far does a small network without tricks get?",
         model="baseline_cnn",
         config_changes={
-            "phases": (Phase(epochs=15, learning_rate=1e-3, schedule="cosine", warmup_epochs=0.5),),
+            "phases": (Phase(epochs=15, learning_rate=2e-3, schedule="onecycle"),),
             "batch_size": 64,
+            "preprocessing": "standardise",
+            "augmentation": AugmentationConfig(flip=True),
         },
         reported={
             "accuracy": 0.504,
@@ -186,7 +188,12 @@ _STUDY_A = (
             "per_class": _per_class("f1", 0.32, 0.04, 0.23, 0.73, 0.49, 0.41, 0.65),
         },
         parameters=57_527,
-        notes=(CLEANED, SHUFFLED, "The study: Adam 1e-3 constant, batch 32, about 14 epochs."),
+        notes=(
+            CLEANED,
+            SHUFFLED,
+            "The architecture is exact; the training is ours: one-cycle rate up to 2e-3, batch 64, each image "
+            "standardised, mirrored at random, 15 epochs. The study: Adam 1e-3, batch 32, about 14 epochs.",
+        ),
     ),
     Recipe(
         name="unet_attention",
@@ -324,7 +331,7 @@ _STUDY_A = (
         config_changes=_UNET
         | {
             "oversample": {"disgust": 2500},
-            "augmentation": PRESETS["none"].from_json({"rotation": 10, "flip": True}),
+            "augmentation": AugmentationConfig(rotation=10, flip=True),
         },
         parameters=2_026_247,
         notes=("The study names this ablation without figures; 2,500 images and the variation are ours.",),
@@ -443,7 +450,7 @@ _STUDY_B = (
     ),
 )
 
-_C_PHASE = {
+_C_PHASE: dict[str, Any] = {
     "learning_rate": 1e-3,
     "schedule": "plateau",
     "plateau_factor": 0.9,

@@ -174,7 +174,8 @@ class Batches:
         """(B, 5) float32 for `Mix`, the same for the whole batch, and each image's share of its target."""
         config = self.config
         cut = config.cutmix > 0 and (config.mixup == 0 or random.random() < 0.5)
-        share = float(random.beta(*(2 * [config.cutmix if cut else config.mixup])))
+        alpha = config.cutmix if cut else config.mixup
+        share = float(random.beta(alpha, alpha))
         row = [share, 0.0, 0.0, 0.0, 0.0]
         if cut:
             side = IMAGE_SIZE * np.sqrt(1 - share)

@@ -22,10 +22,11 @@ from fer.storage import read_json, write_json
 from fer.training import network, records
 from fer.training.averages import averaged_weights
 from fer.training.config import TrainConfig
-from fer.training.data import Batches, class_weights, load_data, oversampled
+from fer.training.data import Batch, Batches, class_weights, load_data, oversampled
 from fer.training.errors import DataError, NotANumber, explain
 from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
+from fer.training.smote import BalancedFeatures, base_network, head_of
 from fer.training.state import State, load_state, save_state
 
 SAVE_PERIOD = 120.0  # seconds between states within a long epoch, at least 20 times what saving takes
@@ -91,7 +92,7 @@ class Training:
         self.data = load_data(config, self._recorded_selection())
         facts = records.environment(config, self.data, self.device, self.policy)
         records.write_inputs(directory, config, self.data, facts)
-        self.model = network.build_network(config, self.policy)
+        self.model = base_network(config) if config.smote else network.build_network(config, self.policy)
         self.model.jit_compile = backend.resolved_jit(config.jit)
         network.check_phases(config, self.model)
         records.write_model_facts(directory, config, self.model)
@@ -139,13 +140,14 @@ class Training:
                 self.model.load_weights(self.directory / "best.keras")
             if phase.images == "hard" and not self._find_hard():
                 return False
-        self.trainer = network.compile_for(self.model, self.config, phase, self.policy)
+        batches = self._batches(number, phase)
+        if batches is None:
+            return False
+        trained = head_of(self.model) if self.config.smote else self.model
+        self.trainer = network.compile_for(trained, self.config, phase, self.policy)
         if not fresh:
             _assign(self.trainer.optimizer.variables, state.optimizer)
-        batches = self._batches(number, phase)
-        mixes = bool(self.config.mixup or self.config.cutmix)
-        augmentation = self.config.augmentation if phase.augment else AugmentationConfig()
-        self.prepare = network.preparer(augmentation, mixes)
+        self.prepare = self._preparer(phase)
         while state.phase_epoch < phase.epochs and not self._enough(phase):
             if not self._epoch(phase, batches):
                 return False
@@ -154,7 +156,17 @@ class Training:
         self._save(optimizer=False)
         return True
 
-    def _batches(self, number: int, phase: Phase) -> Batches:
+    def _preparer(self, phase: Phase) -> Callable[[Batch], Any]:
+        if self.config.smote:
+            return lambda batch: batch.images
+        mixes = bool(self.config.mixup or self.config.cutmix)
+        return network.preparer(self.config.augmentation if phase.augment else AugmentationConfig(), mixes)
+
+    def _batches(self, number: int, phase: Phase) -> Batches | BalancedFeatures | None:
+        """What the phase's steps read; None if stopped while it was made."""
+        if self.config.smote:
+            features = BalancedFeatures(self.config, self.data, self.model, number, self.should_stop)
+            return None if features.stopped else features
         train = self.data.splits["train"]
         weights = class_weights(self.config, self.data.labels[train])
         indices = train if self.state.hard is None else self.state.hard
@@ -176,7 +188,7 @@ class Training:
         patience = self.config.early_stopping_patience
         return bool(patience and self.state.stopping.wait >= patience)
 
-    def _epoch(self, phase: Phase, batches: Batches) -> bool:
+    def _epoch(self, phase: Phase, batches: Batches | BalancedFeatures) -> bool:
         """Train the rest of one epoch, validate, and record it; False if stopped before it was complete."""
         state, started = self.state, time.monotonic()
         order = batches.order(state.epoch)
@@ -205,7 +217,7 @@ class Training:
         self._complete(phase, figures, rate, trained)
         return True
 
-    def _step(self, batches: Batches, order: np.ndarray, rate: float) -> None:
+    def _step(self, batches: Batches | BalancedFeatures, order: np.ndarray, rate: float) -> None:
         state = self.state
         batch = batches.batch(order, state.epoch, state.step)
         network.inner_optimizer(self.trainer).learning_rate = rate
@@ -286,7 +298,7 @@ class Training:
         content = {"epoch": self.state.epoch, "epochs": self.config.epochs, "step": 0, "steps": 0, **last}
         self.progress.update(content, text, now)
 
-    def _show_step(self, phase: Phase, batches: Batches) -> None:
+    def _show_step(self, phase: Phase, batches: Batches | BalancedFeatures) -> None:
         state, totals = self.state, self.state.totals
         speed = totals["images"] / max(totals["seconds"], 1e-9)
         epoch_seconds = state.rows[-1]["seconds"] if state.rows else batches.steps * batches.size / speed

@@ -40,6 +40,7 @@ def check_phases(config: TrainConfig, model: keras.Model) -> None:
         set_trainable(model, phase)
         if not model.trainable_variables:
             raise UserError(f"Phase {phase.name!r} trains nothing: {phase.trainable!r} has no weights.")
+    model.trainable = True
 
 
 def set_trainable(model: keras.Model, phase: Phase) -> None:

@@ -112,7 +112,7 @@ def write_inputs(directory: Path, config: TrainConfig, data: "TrainingData", fac
     storage.write_json(directory / "environment.json", facts)
     seen = np.union1d(data.splits["train"], data.splits["validation"])
     with storage.replacing(directory / "splits.npz") as path:
-        np.savez(path, **data.splits)
+        np.savez(path, **data.splits)  # type: ignore[arg-type]  # NumPy's stub takes the names for flags
     with storage.replacing(directory / "hashes.npy") as path:
         np.save(path, data.dataset.hashes[seen])
     if data.selection:

@@ -70,7 +70,7 @@ def save_state(state: State, directory: Path) -> None:
     if state.hard is not None:
         arrays["hard"] = state.hard
     with replacing(directory / f"{state.sequence % 2}.npz") as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for flags
 
 
 def load_state(directory: Path) -> State | None:

@@ -1,0 +1,104 @@
+"""SMOTE in a trained network's feature space (Chawla et al. 2002), then its last layer trained anew.
+
+SMOTE interpolates between neighbours of a class. Between pixels that gives ghosts; between the features
+of a trained network it is plausible, so only what reads the features, layer `logits`, is trained.
+Study A tried this and gained nothing; here is how to see for oneself.
+"""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from fer.errors import UserError
+from fer.training.config import TrainConfig
+from fer.training.data import Batch, TrainingData
+
+NEIGHBOURS = 5
+
+
+def base_network(config: TrainConfig) -> keras.Model:
+    """The best network of the run `config.smote`, in float32.
+
+    Raises:
+        UserError: no such run, or it was trained on other images, classes or with another model: its
+            training images could be this run's validation images.
+    """
+    from fer.models.loading import load_model
+    from fer.runs import open_run
+
+    run = open_run(config.smote)
+    base = run.train_config()
+    for name in ("dataset", "model", "classes", "split", "selection", "limit", "preprocessing"):
+        mine, theirs = getattr(config, name), getattr(base, name)
+        if mine != theirs:
+            raise UserError(
+                f"SMOTE takes its features from run {run.name!r}, whose setting {name} is {theirs!r} and not "
+                f"{mine!r}; give both runs the same."
+            )
+    return load_model(run.directory / "best.keras")
+
+
+def head_of(model: keras.Model) -> keras.Model:
+    """What reads the features: layers `logits` and `probabilities` of `model`, shared with it."""
+    logits = model.get_layer("logits")
+    inputs = keras.Input(logits.input.shape[1:], name="features")
+    return keras.Model(inputs, model.get_layer("probabilities")(logits(inputs)), name="head")
+
+
+class BalancedFeatures:
+    """Batches of features in which SMOTE made every class as large as the largest.
+
+    Takes the place of `fer.training.data.Batches`; `Batch.images` holds (B, D) float32 features.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        model: keras.Model,
+        phase: int,
+        should_stop: Callable[[], bool],
+    ):
+        from fer.training.network import predict
+
+        reader = keras.Model(model.inputs, model.get_layer("logits").input)
+        reader.jit_compile = False
+        train = data.splits["train"]
+        features = predict(reader, data.images[train], 256, should_stop)
+        self.stopped = features is None
+        if features is not None:
+            self.features, self.labels = balance(features, data.labels[train], config.seed)
+            self.size = config.batch_size
+            self.steps = -(-len(self.labels) // self.size)
+        self.config, self.phase = config, phase
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(steps · B,) int64: every row once in random order; the last batch is filled from the first."""
+        random = np.random.default_rng([self.config.seed, 0, self.phase, epoch])
+        return np.resize(random.permutation(len(self.labels)), self.steps * self.size)
+
+    def batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
+        """Step `step` of the epoch whose order is `order`."""
+        chosen = order[step * self.size : (step + 1) * self.size]
+        count, epsilon = len(self.config.classes), self.config.label_smoothing
+        targets = np.eye(count, dtype=np.float32)[self.labels[chosen]] * (1 - epsilon) + epsilon / count
+        weights = np.ones(len(chosen), dtype=np.float32)
+        return Batch(self.features[chosen], weights, targets.astype(np.float32), weights)
+
+
+def balance(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(M, D) float32 and (M,) labels: the given rows, and interpolated ones for all but the largest class.
+
+    Raises:
+        UserError: a class has one image only, so there is nothing to interpolate.
+    """
+    from imblearn.over_sampling import SMOTE
+
+    counts = np.bincount(labels)
+    smallest = int(counts[counts > 0].min())
+    if smallest < 2:
+        raise UserError("SMOTE needs at least 2 training images of each class; one class has a single one.")
+    sampler = SMOTE(k_neighbors=min(NEIGHBOURS, smallest - 1), random_state=seed)
+    balanced, balanced_labels = sampler.fit_resample(features, labels)
+    return np.asarray(balanced, dtype=np.float32), np.asarray(balanced_labels)

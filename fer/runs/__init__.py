@@ -5,11 +5,12 @@ the truth at any time, `stop` and `resume` end and continue it. `run_here(run)` 
 process. Nothing here imports TensorFlow; only the worker's job does.
 """
 
-from fer.runs.execution import run_here
+from fer.runs.creation import create_run, record_finished
+from fer.runs.here import run_here
 from fer.runs.labels import all_tags, archive, empty_trash, list_trash, note, remove, rename, restore, tag
 from fer.runs.launchers import stop, submit
 from fer.runs.lifecycle import cancel, ensure_dispatcher, move, pause, resume, wait
-from fer.runs.run import Run, create_run, list_runs, open_run, record_finished, runs_directory, statuses
+from fer.runs.run import Run, list_runs, open_run, runs_directory, statuses
 from fer.runs.schedule import orphans
 from fer.runs.status import ENDED, RESUMABLE, STATES, RunStatus
 

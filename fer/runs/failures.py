@@ -8,7 +8,7 @@ from typing import Any
 
 from fer import storage
 from fer.errors import UserError
-from fer.runs import queue, status
+from fer.runs import files, queue, status
 from fer.runs.run import Run
 
 MEMORY_REASON = "It needed more memory than there is."
@@ -85,9 +85,9 @@ def record_unstartable(run: Run, reason: str, error: str = "device") -> None:
     """Record that a waiting run cannot start at all, and take it out of the queue."""
     remedy = "Start a copy of it on another device." if error == "device" else LOG_REMEDY
     with queue.transaction() as connection:
-        record = status.read_record(run.directory)
+        record = files.read_record(run.directory)
         row = queue.row(run.id, connection)
         if record.get("state") in ("running", "finished") or (row is not None and row.state == "running"):
             return
         queue.delete(connection, run.id)
-        status.write_record(run.directory, record | failed(reason, remedy, error) | {"ended": time.time()})
+        files.write_record(run.directory, record | failed(reason, remedy, error) | {"ended": time.time()})

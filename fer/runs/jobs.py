@@ -19,6 +19,7 @@ Job = Callable[[dict[str, Any], Path, Progress, Callable[[], bool]], dict[str, A
 
 JOBS: dict[str, str] = {
     "train": "fer.training.job:run",
+    "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",

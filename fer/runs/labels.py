@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fer import storage
 from fer.errors import UnknownName, UserError
-from fer.runs import locks, queue, schedule, status
-from fer.runs.run import Run, check_free, check_run_name, list_runs, open_run, read_labels, runs_directory
+from fer.runs import files, locks, queue, schedule, status
+from fer.runs.creation import check_free, check_run_name
+from fer.runs.run import Run, list_runs, open_run, read_labels, runs_directory
 
 
 def rename(run: Run | str, name: str) -> Run:
@@ -55,7 +56,7 @@ def remove(run: Run | str) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     with queue.transaction() as connection:
         row = queue.row(run.id, connection)
-        recorded = status.read_record(run.directory)
+        recorded = files.read_record(run.directory)
         record = status.settled(run.id, run.directory)
         if recorded.get("state") == "running" != record.get("state"):
             schedule.end_family(recorded)  # its trainer is gone; something it started may not be
@@ -64,7 +65,7 @@ def remove(run: Run | str) -> str:
         if row is not None:
             queue.delete(connection, run.id)
         if record.get("state") == "queued":
-            status.write_record(run.directory, record | status.CANCELLED)
+            files.write_record(run.directory, record | status.CANCELLED)
         try:
             os.utime(run.directory)  # the trash is emptied by age
             os.replace(run.directory, target)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fer import storage
 from fer.errors import UserError
-from fer.runs import locks, processes, queue, schedule, status
+from fer.runs import files, locks, processes, queue, schedule, status
 from fer.runs.processes import Identity
 from fer.runs.run import Run, open_run
 from fer.runs.status import RunStatus
@@ -27,7 +27,7 @@ def submit(run: Run | str, foreground: Identity | None = None) -> RunStatus:
     run = open_run(run)
     _check_startable(run)
     with queue.transaction() as connection:
-        record = status.read_record(run.directory)
+        record = files.read_record(run.directory)
         settled = status.settled(run.id, run.directory)
         row = queue.row(run.id, connection)
         waiting = settled.get("state") == "queued" and row is not None
@@ -40,7 +40,7 @@ def submit(run: Run | str, foreground: Identity | None = None) -> RunStatus:
                 schedule.end_family(record)  # its trainer is gone, something it started may not be
             queue.delete(connection, run.id)
             (run.directory / "stop").unlink(missing_ok=True)
-            status.write_record(run.directory, _fresh_record(run, settled))
+            files.write_record(run.directory, _fresh_record(run, settled))
             waiter = None if foreground is None else _as_text(foreground)
             queue.add(connection, run.id, run.kind, str(run.config.get("device") or "auto"), waiter)
     if foreground is None:
@@ -174,12 +174,12 @@ def _fresh_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
 
 def _cancel_waiting(run: Run) -> bool:
     with queue.transaction() as connection:
-        record = status.read_record(run.directory)
+        record = files.read_record(run.directory)
         row = queue.row(run.id, connection)
         if record.get("state") != "queued" or (row is not None and row.state == "running"):
             return False
         queue.delete(connection, run.id)
-        status.write_record(run.directory, record | status.CANCELLED | {"ended": time.time()})
+        files.write_record(run.directory, record | status.CANCELLED | {"ended": time.time()})
     return True
 
 
@@ -191,7 +191,7 @@ def _wait_for_end(run: Run, record: dict[str, Any], trainer: Identity) -> None:
     if not status.supervised(record):
         schedule.record_end(run.id, run.directory, record["token"], schedule.forced_stop(run.directory))
     deadline = time.monotonic() + 2
-    while status.read_record(run.directory).get("state") == "running" and time.monotonic() < deadline:
+    while files.read_record(run.directory).get("state") == "running" and time.monotonic() < deadline:
         time.sleep(0.05)  # its supervisor is about to write how it ended
 
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -51,7 +50,7 @@ class Identity:
             process = psutil.Process(self.pid)
             if process.status() in GONE:
                 return False
-            ticks = _start_ticks(self.pid)
+            ticks = start_ticks(self.pid)
             if self.ticks and ticks:
                 return ticks == self.ticks
             return abs(process.create_time() - self.started) < 1.0
@@ -82,7 +81,7 @@ class Identity:
 def identity(pid: int | None = None) -> Identity:
     """The identity of a running process, of this one by default."""
     pid = pid or os.getpid()
-    return Identity(pid, psutil.Process(pid).create_time(), _start_ticks(pid), boot_id())
+    return Identity(pid, psutil.Process(pid).create_time(), start_ticks(pid), boot_id())
 
 
 @cache
@@ -154,68 +153,7 @@ def ask_to_end(leader: Identity) -> None:
             os.kill(leader.pid, signal.SIGTERM)
 
 
-def kill_family(leader: Identity | None, token: str, own_group: bool, seconds: float = 3.0) -> list[int]:
-    """SIGKILL a trainer and everything it started, until none is left; returns the ids that were killed.
-
-    The family is the leader, its descendants, the members of its process group (when it leads one) and
-    every process that carries the run's marker in its environment, wherever it moved to.
-    """
-    killed: set[int] = set()
-    deadline = time.monotonic() + seconds
-    while members := family(leader, token, own_group):
-        for process in members:
-            try:
-                process.kill()
-                killed.add(process.pid)
-            except psutil.Error:
-                pass
-        time.sleep(0.02)
-        if time.monotonic() > deadline:
-            break
-    return sorted(killed)
-
-
-def family(leader: Identity | None, token: str, own_group: bool) -> list[psutil.Process]:
-    """Living processes of one attempt of a run, the caller itself excepted."""
-    found: dict[int, psutil.Process] = {}
-    if leader is not None and leader.alive():
-        try:
-            process = psutil.Process(leader.pid)
-            found.update({child.pid: child for child in [process, *process.children(recursive=True)]})
-        except psutil.Error:
-            pass
-    group = leader.pid if leader is not None and own_group and _group_is_ours(leader) else None
-    for process in psutil.process_iter():
-        if process.pid not in found and _belongs(process, group, token):
-            found[process.pid] = process
-    found.pop(os.getpid(), None)
-    return [process for process in found.values() if _running(process)]
-
-
-def _belongs(process: psutil.Process, group: int | None, token: str) -> bool:
-    try:
-        if group is not None and os.getpgid(process.pid) == group:
-            return True
-        return bool(token) and process.environ().get(MARKER) == token
-    except (psutil.Error, OSError):
-        return False
-
-
-def _group_is_ours(leader: Identity) -> bool:
-    """A group keeps its leader's id from reuse while it has members: a stranger there means it is empty."""
-    if os.name == "nt" or not same_boot(leader.boot, boot_id()):
-        return False
-    return not psutil.pid_exists(leader.pid) or _start_ticks(leader.pid) == leader.ticks
-
-
-def _running(process: psutil.Process) -> bool:
-    try:
-        return process.status() not in GONE
-    except psutil.Error:
-        return False
-
-
-def _start_ticks(pid: int) -> int:
+def start_ticks(pid: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return int(stat.rpartition(")")[2].split()[19])  # field 22; the name before may hold spaces

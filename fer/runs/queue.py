@@ -6,37 +6,14 @@ in between does nothing, so each run starts exactly once, whoever dies when. The
 second holder impossible. `transaction()` is also the lock under which every `status.json` is changed.
 """
 
-import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from fer import storage
-from fer.errors import UserError
-from fer.runs import locks
+from fer.runs import database
+from fer.runs.database import path, transaction
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS queue (
-    run TEXT PRIMARY KEY,
-    position REAL NOT NULL,
-    kind TEXT NOT NULL,
-    device TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'claimed', 'running')),
-    slot TEXT,
-    token TEXT NOT NULL,
-    paused INTEGER NOT NULL DEFAULT 0,
-    failures INTEGER NOT NULL DEFAULT 0,
-    queued REAL NOT NULL,
-    foreground TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_holder_per_slot ON queue (slot) WHERE state != 'queued';
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS requests (request TEXT PRIMARY KEY, run TEXT NOT NULL, made REAL NOT NULL);
-"""
 _COLUMNS = "run, position, kind, device, state, slot, token, paused, failures, queued, foreground"
 
 
@@ -57,34 +34,12 @@ class Row:
     foreground: str | None
 
 
-def path() -> Path:
-    return storage.cache_directory() / "queue.sqlite"
-
-
-@contextmanager
-def transaction() -> Iterator[sqlite3.Connection]:
-    """One writer at a time across all processes; rolled back on an exception, durable when it returns."""
-    connection = _connect()
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-    except sqlite3.OperationalError as error:
-        raise _explained(error) from error
-    finally:
-        connection.close()
-
-
 def rows(connection: sqlite3.Connection | None = None) -> list[Row]:
     """Every row in launch order; none when there is no queue yet."""
     if connection is None:
         if not path().exists():
             return []
-        with _reading() as own:
+        with database.reading() as own:
             return rows(own)
     found = connection.execute(f"SELECT {_COLUMNS} FROM queue ORDER BY position, run").fetchall()
     return [Row(*columns) for columns in found]
@@ -158,7 +113,7 @@ def all_paused(connection: sqlite3.Connection | None = None) -> bool:
     if connection is None:
         if not path().exists():
             return False
-        with _reading() as own:
+        with database.reading() as own:
             return all_paused(own)
     found = connection.execute("SELECT value FROM settings WHERE name = 'paused'").fetchone()
     return found is not None and found[0] == "yes"
@@ -171,81 +126,18 @@ def pause_all(paused: bool) -> None:
         )
 
 
-def run_of_request(connection: sqlite3.Connection, request: str) -> str | None:
-    found = connection.execute("SELECT run FROM requests WHERE request = ?", (request,)).fetchone()
-    return found[0] if found else None
+def run_of_request(connection: sqlite3.Connection, request: str, since: float = 0.0) -> str | None:
+    """The run that was made for this request at or after `since`, seconds since 1970."""
+    found = connection.execute("SELECT run FROM requests WHERE request = ? AND made >= ?", (request, since))
+    row = found.fetchone()
+    return row[0] if row else None
 
 
 def remember_request(connection: sqlite3.Connection, request: str, run: str) -> None:
+    """Note which run was made for a request; forgotten after 30 days."""
     connection.execute("DELETE FROM requests WHERE made < ?", (time.time() - 30 * 86400,))
-    connection.execute("INSERT INTO requests VALUES (?, ?, ?)", (request, run, time.time()))
+    connection.execute("INSERT OR REPLACE INTO requests VALUES (?, ?, ?)", (request, run, time.time()))
 
 
 def new_token() -> str:
     return uuid.uuid4().hex
-
-
-@contextmanager
-def _reading() -> Iterator[sqlite3.Connection]:
-    connection = _connect()
-    try:
-        yield connection
-    except sqlite3.OperationalError as error:
-        raise _explained(error) from error
-    finally:
-        connection.close()
-
-
-def _connect() -> sqlite3.Connection:
-    """An open queue. A damaged file is set aside: its runs then read `interrupted` and can be resumed."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return _open()
-        except sqlite3.OperationalError as error:  # busy while another process creates it
-            if time.monotonic() > deadline or "lock" not in str(error):
-                raise _explained(error) from error
-            time.sleep(0.05)
-        except sqlite3.DatabaseError:
-            _set_aside()
-
-
-def _open() -> sqlite3.Connection:
-    connection = sqlite3.connect(path(), timeout=30, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != 1:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_aside() -> None:
-    repair = locks.hold("queue-repair", timeout=10)
-    try:
-        try:
-            _open().close()  # another process repaired it meanwhile
-        except sqlite3.OperationalError:
-            pass
-        except sqlite3.DatabaseError:
-            stamp = f"{time.time():.0f}"
-            os.replace(path(), path().with_name(f"queue.damaged-{stamp}.sqlite"))
-            for suffix in ("-wal", "-shm"):
-                path().with_name(path().name + suffix).unlink(missing_ok=True)
-    finally:
-        if repair:
-            repair.release()
-
-
-def _explained(error: sqlite3.OperationalError) -> Exception:
-    text = str(error)
-    if "full" in text or "disk I/O" in text:
-        return UserError(
-            f"The queue {path()} cannot be written ({text}). Free some disk space and try again."
-        )
-    if "readonly" in text or "unable to open" in text:
-        return UserError(f"The queue {path()} cannot be opened ({text}). Set FER_CACHE to another folder.")
-    return error

@@ -11,10 +11,7 @@
 """
 
 import contextlib
-import json
 import re
-import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer import storage
 from fer.errors import UnknownName, UserError
-from fer.runs import queue, status
+from fer.runs import files, queue, status
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +59,7 @@ class Run:
     def status(self, rows: list[queue.Row] | None = None) -> status.RunStatus:
         """The truth now; `rows` is the queue when it was read already (`statuses` does that)."""
         if self.id == STARTER:
-            epochs = len(status.history_rows(self.directory))
+            epochs = len(files.history_rows(self.directory))
             return status.RunStatus("finished", epoch=epochs, epochs=epochs, created=self.created)
         if self.damaged:
             remedy = "Remove the run, or restore its config.json."
@@ -87,14 +84,14 @@ class Run:
         """One row per completed epoch, numbers as numbers; empty before the first."""
         import pandas
 
-        rows = status.history_rows(self.directory)
+        rows = files.history_rows(self.directory)
         names = list(rows[0]) if rows else []
         return pandas.DataFrame({name: _numbers([row[name] for row in rows]) for name in names})
 
     def best(self) -> dict[str, float]:
         """`{"val_accuracy", "epoch"}` of the best epoch so far (epochs from 1); {} before the first."""
         values = []
-        for number, row in enumerate(status.history_rows(self.directory), start=1):
+        for number, row in enumerate(files.history_rows(self.directory), start=1):
             with contextlib.suppress(KeyError, ValueError):
                 values.append((float(row["val_accuracy"]), number))
         if not values:
@@ -104,12 +101,12 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """What the job returned at its end; while it runs, the best epoch so far."""
-        recorded = status.read_record(self.directory).get("metrics")
+        recorded = files.read_record(self.directory).get("metrics")
         return recorded if recorded else self.best()
 
     def usage(self) -> dict[str, Any]:
         """Memory (bytes), processor (percent of one core) and GPU use, as last measured."""
-        return status.read_object(self.directory / "usage.json")
+        return files.read_object(self.directory / "usage.json")
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines of train.log, '' when there is none."""
@@ -126,55 +123,6 @@ class Run:
 
 def runs_directory() -> Path:
     return storage.cache_directory() / "runs"
-
-
-def create_run(
-    config: Any,
-    kind: str = "train",
-    name: str | None = None,
-    recipe: str | None = None,
-    request: str | None = None,
-) -> Run:
-    """Make a run; `submit` starts it.
-
-    Args:
-        config: what the job gets: a dict, or an object with `to_json()`.
-        name: what to call it; by default its id.
-        recipe: recipe name; by default `config["recipe"]`.
-        request: any text that names this one wish. Asked twice with the same text (two clicks, a page
-            loaded again), the run of the first time is returned and none is made.
-
-    Raises:
-        UserError: the kind is unknown, the name cannot be used or is taken.
-    """
-    from fer.runs.jobs import check_kind
-
-    content = _as_dict(config)
-    check_kind(kind)
-    if name is not None:
-        check_run_name(name)
-    recipe = recipe if recipe is not None else str(content.get("recipe") or "")
-    with queue.transaction() as connection:
-        if request and (known := queue.run_of_request(connection, request)):
-            if (runs_directory() / known).is_dir():
-                return _load(runs_directory() / known)
-            connection.execute("DELETE FROM requests WHERE request = ?", (request,))
-        if name is not None:
-            check_free(name)
-        identifier = new_id(recipe or kind)
-        _store(identifier, {"kind": kind, "recipe": recipe, "config": content}, name)
-        if request:
-            queue.remember_request(connection, request, identifier)
-    return _load(runs_directory() / identifier)
-
-
-def record_finished(run: Run, metrics: dict[str, Any] | None = None) -> None:
-    """Mark a run finished whose files were put there by hand, such as an imported model."""
-    with queue.transaction():
-        record = status.read_record(run.directory)
-        now = time.time()
-        record |= {"state": "finished", "started": now, "ended": now, "metrics": metrics or {}}
-        status.write_record(run.directory, record | {"reason": "", "remedy": ""})
 
 
 def list_runs() -> list[Run]:
@@ -220,53 +168,12 @@ def open_run(key: str | Run) -> Run:
     return matches[0]
 
 
-def check_run_name(name: str) -> None:
-    """Raise unless `name` can name a run."""
-    from fer.data.dataset import check_name
-
-    check_name(name)
-    if name.lower() == STARTER:
-        raise UserError(
-            f"The name {name!r} is kept for the model that comes with the program. Choose another."
-        )
-
-
-def check_free(name: str, but: str = "") -> None:
-    """Raise when another run than `but` is called `name`."""
-    if any(name in (run.name, run.id) and run.id != but for run in list_runs()):
-        raise UserError(f"Another run is already called {name!r}. Choose another name.")
-
-
-def new_id(label: str) -> str:
-    """An id that no run has: `<label>-<YYYYMMDD-HHMMSS>-<4 hex>`, local time."""
-    label = re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")[:36] or "run"
-    while True:
-        identifier = f"{label}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        if not (runs_directory() / identifier).exists():
-            return identifier
-
-
 def _numbers(values: list[str]) -> list[Any]:
     """Text as whole numbers if all are, else as numbers (nothing is NaN), else as it is (the phase)."""
     for convert in (int, lambda value: float(value or "nan")):
         with contextlib.suppress(ValueError):
             return [convert(value) for value in values]
     return values
-
-
-def _store(identifier: str, content: dict[str, Any], name: str | None) -> None:
-    created = time.time()
-    with storage.replacing_directory(runs_directory() / identifier) as staging:
-        _write(staging / "config.json", {"format": FORMAT, "created": created} | content)
-        _write(
-            staging / "status.json", {"format": FORMAT, "state": "created", "created": created, "attempt": 0}
-        )
-        if name is not None:
-            _write(staging / "labels.json", {"name": name})
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _load_if_there(folder: Path) -> Run | None:
@@ -313,7 +220,7 @@ def _checked(content: Any) -> dict[str, Any]:
 
 def read_labels(folder: Path) -> dict[str, Any]:
     """Name, tags, note and archived; {} when none were given or the file is damaged."""
-    return status.read_object(folder / "labels.json")
+    return files.read_object(folder / "labels.json")
 
 
 def _starter() -> Run:
@@ -333,11 +240,3 @@ def _starter() -> Run:
         created=(STARTER_DIRECTORY / "best.keras").stat().st_mtime,
         note="The model that comes with the program.",
     )
-
-
-def _as_dict(config: Any) -> dict[str, Any]:
-    if hasattr(config, "to_json"):
-        config = config.to_json()
-    if isinstance(config, str):
-        config = json.loads(config)
-    return json.loads(json.dumps(config))  # a copy, and proof that it can be stored

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from fer.errors import UserError
-from fer.runs import locks, processes, queue, slots, status
+from fer.runs import families, files, locks, processes, queue, slots, status
 from fer.runs.processes import Identity
 from fer.runs.run import runs_directory
 
@@ -61,11 +61,11 @@ def record_end(run: str, directory: Path, token: str, changes: dict[str, Any]) -
     """
 
     def write() -> bool:
-        record = status.read_record(directory)
+        record = files.read_record(directory)
         damaged = record.get("state") == "damaged"
         if not damaged and (record.get("token") != token or record.get("state") != "running"):
             return False
-        status.write_record(directory, record | {"ended": time.time()} | changes)
+        files.write_record(directory, record | {"ended": time.time()} | changes)
         return True
 
     try:
@@ -99,12 +99,12 @@ def enforce_stop(directory: Path, record: dict[str, Any]) -> None:
 def end_family(record: dict[str, Any]) -> list[int]:
     """Kill what is left of the attempt in `record`; returns the ids."""
     trainer = Identity.from_json(record.get("process"))
-    return processes.kill_family(trainer, str(record.get("token") or ""), bool(record.get("detached")))
+    return families.kill_family(trainer, str(record.get("token") or ""), bool(record.get("detached")))
 
 
 def forced_stop(directory: Path) -> dict[str, Any]:
     """How a run is recorded that had to be killed after Stop."""
-    epochs = len(status.history_rows(directory))
+    epochs = len(files.history_rows(directory))
     return {
         "state": "stopped",
         "reason": f"Stopped by you after epoch {epochs}; it was busy and had to be ended by force.",
@@ -142,7 +142,7 @@ def reconcile() -> None:
 def _reconcile_running(row: queue.Row, directory: Path) -> None:
     record = status.settled(row.run, directory)
     if record.get("token") != row.token or not directory.is_dir():
-        processes.kill_family(None, row.token, own_group=False)
+        families.kill_family(None, row.token, own_group=False)
         with queue.transaction() as connection:
             queue.delete(connection, row.run, row.token)
     elif record.get("state") == "running":

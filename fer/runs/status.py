@@ -6,15 +6,12 @@ holds the run's lock; otherwise the run was `killed`, or `interrupted` when the 
 """
 
 import contextlib
-import csv
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer import storage
-from fer.errors import UserError
-from fer.runs import locks, queue
+from fer.runs import files, locks, queue
 from fer.runs.processes import Identity, boot_id, same_boot
 
 STATES: tuple[str, ...] = ("queued", "running", "finished", "stopped", "failed", "killed", "interrupted")
@@ -80,23 +77,6 @@ class RunStatus:
         return self.state in RESUMABLE
 
 
-def read_record(directory: Path) -> dict[str, Any]:
-    """The recorded status; {} when there is none, `{"state": "damaged"}` when it cannot be read."""
-    try:
-        content = storage.read_json(directory / "status.json")
-    except FileNotFoundError:
-        return {}
-    except UserError:
-        return {"state": "damaged"}
-    return content if isinstance(content, dict) and "state" in content else {"state": "damaged"}
-
-
-def write_record(directory: Path, record: dict[str, Any]) -> None:
-    """Replace the recorded status; call inside `queue.transaction()`."""
-    if directory.is_dir():  # a removed run is not brought back
-        storage.write_json(directory / "status.json", record)
-
-
 def run_lock(run: str) -> str:
     return f"run-{run}"
 
@@ -118,11 +98,11 @@ def settled(run: str, directory: Path) -> dict[str, Any]:
 
     While its supervisor is about to find out how the trainer ended, it is still `running`, `ending`.
     """
-    record = read_record(directory)
+    record = files.read_record(directory)
     if record.get("state") != "running" or worker_alive(run, record):
         return record
     watched = supervised(record)
-    again = read_record(directory)  # worker and supervisor write how it ended before they end
+    again = files.read_record(directory)  # worker and supervisor write how it ended before they end
     if again.get("state") != "running" or again.get("token") != record.get("token"):
         return again
     if watched:
@@ -155,37 +135,6 @@ def derive(
     return _known(directory, config, record | LOST)
 
 
-def epochs_of(config: dict[str, Any]) -> int:
-    """Planned epochs: the sum over the phases of a training, 0 when the config names none."""
-    try:
-        if "phases" not in config:
-            return int(config.get("epochs") or 0)
-        return sum(int(phase["epochs"]) for phase in config["phases"])
-    except (TypeError, KeyError, ValueError):
-        return 0
-
-
-def history_rows(directory: Path) -> list[dict[str, str]]:
-    """Complete rows of history.csv as text; a torn last line is left out."""
-    try:
-        text = (directory / "history.csv").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    complete = text[: text.rfind("\n") + 1]
-    return [
-        row for row in csv.DictReader(complete.splitlines()) if None not in row and None not in row.values()
-    ]
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that may be missing or damaged; then {}."""
-    try:
-        content = storage.read_json(path)
-    except (OSError, UserError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> RunStatus:
     state, reason, remedy = (str(record.get(key) or "") for key in ("state", "reason", "remedy"))
     error = str(record.get("error") or "")
@@ -194,7 +143,7 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
     elif state not in STATES:
         state, error = "failed", "damaged"
         reason, remedy = "Its status file is damaged.", "Resume it, or remove it."
-    progress = read_object(directory / "progress.json")
+    progress = files.read_object(directory / "progress.json")
     running = state == "running"
     started, ended = record.get("started"), record.get("ended")
     seconds = float(record.get("seconds_before") or 0)
@@ -206,8 +155,8 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
         remedy=remedy,
         error=error,
         settings=dict(record.get("settings") or {}),
-        epoch=len(history_rows(directory)) or int(progress.get("epoch") or 0),
-        epochs=int(progress.get("epochs") or epochs_of(config)),
+        epoch=len(files.history_rows(directory)) or int(progress.get("epoch") or 0),
+        epochs=int(progress.get("epochs") or files.epochs_of(config)),
         pid=record["process"]["pid"] if running and not record.get("ending") else None,
         device=_device(config, record, progress),
         created=record.get("created"),
@@ -250,8 +199,8 @@ def _waiting(
         state="queued",
         reason=reason,
         remedy="Continue it when it should start." if paused else "",
-        epoch=len(history_rows(directory)),
-        epochs=epochs_of(config),
+        epoch=len(files.history_rows(directory)),
+        epochs=files.epochs_of(config),
         device=waiting.device,
         created=record.get("created"),
         queued=waiting.queued,

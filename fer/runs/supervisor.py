@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from fer.runs import failures, lifecycle, processes, queue, schedule, slots, status
+from fer.runs import failures, files, lifecycle, processes, queue, schedule, slots
 from fer.runs.processes import Identity
 from fer.runs.run import Run, open_run
 from fer.runs.usage import Usage, memory_limit, oom_kills
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     over_limit = _watch(run, worker, token, usage)
     code = worker.wait()
     _tidy(run, trainer, token)
-    record = status.read_record(run.directory)
+    record = files.read_record(run.directory)
     if record.get("token") != token:
         return code if code else NOT_MINE  # it never got as far as taking the run over
     oom = oom_kills() > kills_before or usage.memory_was_short()

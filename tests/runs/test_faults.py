@@ -15,7 +15,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UserError
-from fer.runs import locks, status
+from fer.runs import files, locks
 from tests.runs.runkit import engine_processes, events, running, start, until
 
 
@@ -60,7 +60,7 @@ def test_kill_9_of_the_trainer_at_twenty_random_moments(monkeypatch):
 
 def test_the_supervisor_killed_leaves_the_run_running_and_the_truth_known(cache):
     run = running()
-    supervisor = status.read_record(run.directory)["supervisor"]["pid"]
+    supervisor = files.read_record(run.directory)["supervisor"]["pid"]
     kill(supervisor)
     until(lambda: not engine_processes(cache, "fer.runs.supervisor"))
     epoch = run.status().epoch
@@ -72,7 +72,7 @@ def test_the_supervisor_killed_leaves_the_run_running_and_the_truth_known(cache)
 
 def test_supervisor_killed_then_stopped():
     run = running()
-    kill(status.read_record(run.directory)["supervisor"]["pid"])
+    kill(files.read_record(run.directory)["supervisor"]["pid"])
     assert runs.stop(run).state == "stopped"
     assert "epoch" in run.status().reason
 
@@ -110,10 +110,10 @@ def test_children_are_ended_by_the_next_dispatcher_when_nobody_else_is_left(cach
     assert run.status().pid not in runs.orphans()
     for process in engine_processes(cache, "fer.runs.dispatcher"):
         kill(process.pid)
-    kill(status.read_record(run.directory)["supervisor"]["pid"])
+    kill(files.read_record(run.directory)["supervisor"]["pid"])
     kill(run.status().pid)
     until(lambda: run.status().state == "killed")
-    runs.ensure_dispatcher()
+    until(runs.ensure_dispatcher, 5, "a new dispatcher")
     until(lambda: not any(_lives(pid) for pid in children), 10, "the end of its children")
     assert run.status().state == "killed"
 

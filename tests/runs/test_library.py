@@ -9,7 +9,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UnknownName, UserError
-from fer.runs import launchers
+from fer.runs import jobs, launchers
 from fer.runs import run as run_module
 
 
@@ -149,6 +149,13 @@ def test_unknown_kinds_and_engines(monkeypatch):
     assert set(launchers.Launcher.__dict__) >= {"submit", "status", "stop", "logs"}
     local = launchers.launcher("local")
     assert all(callable(getattr(local, name)) for name in ("submit", "status", "stop", "logs"))
+
+
+def test_every_kind_names_a_function_that_is_there():
+    for kind, target in jobs.JOBS.items():
+        module, _, function = target.partition(":")
+        source = storage.PROJECT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+        assert f"\ndef {function}(" in source, kind
 
 
 def test_the_log_tail_shows_the_end_of_progress_bars():

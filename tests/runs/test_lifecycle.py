@@ -52,6 +52,19 @@ def test_the_same_request_makes_one_run():
     assert runs.create_run({"epochs": 1}, request="click 1").id != first.id
 
 
+def test_a_double_click_is_one_wish_and_a_later_click_another():
+    config = {"epochs": 1, "rate": 0.1}
+    first = runs.create_run(config, name="Mine", repeat_after=0.5)
+    assert runs.create_run(dict(reversed(config.items())), name="Mine", repeat_after=0.5).id == first.id
+    assert runs.create_run(config | {"rate": 0.2}, repeat_after=0.5).id != first.id
+    with pytest.raises(UserError, match="already called"):
+        runs.create_run(config | {"rate": 0.2}, name="Mine", repeat_after=0.5)
+    unnamed = runs.create_run(config, repeat_after=0.5)
+    assert unnamed.id != first.id
+    time.sleep(0.6)
+    assert runs.create_run(config, repeat_after=0.5).id != unnamed.id
+
+
 def test_stop_keeps_what_was_reached_and_resume_goes_on_from_there():
     run = running(seconds=0.1)
     until(lambda: run.status().epoch >= 2)

@@ -12,7 +12,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UserError
-from fer.runs import locks, processes, queue, status
+from fer.runs import files, locks, processes, queue, status
 from fer.runs.processes import Identity
 from tests.runs.runkit import running, start, until
 
@@ -21,7 +21,7 @@ def recorded_running(trainer: Identity, **changes: object) -> runs.Run:
     """A run whose record says that this process trains it; nothing holds its lock."""
     run = runs.create_run({"epochs": 5})
     record = {"state": "running", "token": "t", "started": time.time() - 60, "process": trainer.to_json()}
-    status.write_record(run.directory, record | changes)
+    files.write_record(run.directory, record | changes)
     return run
 
 
@@ -84,11 +84,11 @@ def test_a_row_left_in_the_queue_by_a_restart_blocks_nothing():
         queue.add(connection, run.id, "train", "auto")
         token = queue.claim(connection, run.id, "cpu")
         queue.accept(connection, run.id, token)
-    record = status.read_record(run.directory)
-    status.write_record(run.directory, record | {"token": token})
+    record = files.read_record(run.directory)
+    files.write_record(run.directory, record | {"token": token})
     assert runs.wait(start(epochs=1), 20).state == "finished"
     assert queue.row(run.id) is None
-    assert status.read_record(run.directory)["state"] == "interrupted", "settled for good"
+    assert files.read_record(run.directory)["state"] == "interrupted", "settled for good"
 
 
 def test_clock_changes_and_reboots_are_told_apart_where_there_is_no_boot_id():
@@ -104,8 +104,8 @@ def test_status_read_at_full_speed_is_never_torn():
         states.add(found.state)
         epochs.append(found.epoch)
         storage.read_json(run.directory / "status.json")
-        history = run.history()["epoch"].tolist()
-        assert history == list(range(len(history)))
+        history = run.history()
+        assert len(history) == 0 or history["epoch"].tolist() == list(range(len(history)))
         reads += 1
     assert found.state == "finished"
     assert states == {"running"}

@@ -8,8 +8,9 @@ import os
 from typing import Protocol, cast
 
 from fer.errors import UnknownName
+from fer.runs.files import read_record
 from fer.runs.run import Run, open_run
-from fer.runs.status import RunStatus, read_record
+from fer.runs.status import RunStatus
 
 ENGINES: dict[str, str] = {"local": "fer.runs.launchers.local"}
 

@@ -33,5 +33,7 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def dashboard(cache: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a dashboard started as users start it, on this test's cache."""
-    with driver.serving(cache, tmp_path / "server.log") as url:
+    log = tmp_path / "server.log"
+    with driver.serving(cache, log) as url:
         yield url
+    print(log.read_text(encoding="utf-8", errors="replace")[-6000:])  # pytest shows it when the test fails

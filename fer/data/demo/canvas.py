@@ -12,6 +12,7 @@ import numpy as np
 
 _SHIFT = 4  # OpenCV's fixed-point fraction bits
 RGB = tuple[float, float, float]
+Polygons = np.ndarray | Sequence[np.ndarray]  # (K, N, 2), or K of (N, 2)
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -39,19 +40,12 @@ class Canvas:
         colour = np.asarray(colour, dtype=np.float32)
         return colour if self.pixels.shape[2] == 3 else np.array([colour @ LUMA], dtype=np.float32)
 
-    def mask(
-        self, polygons: Sequence[np.ndarray], blur: float = 0.0, within: Mask | None = None
-    ) -> Mask | None:
+    def mask(self, polygons: Polygons, blur: float = 0.0, within: Mask | None = None) -> Mask | None:
         """Coverage of the union of polygons, blurred by a Gaussian of `blur` pixels; None if outside.
 
         With `within`, coverage is computed in that mask's box and multiplied by it.
         """
-        if len(polygons) == 1:
-            polygons = polygons[0][None]
-        if isinstance(polygons, np.ndarray):
-            fixed = np.rint(polygons * (1 << _SHIFT)).astype(np.int32)
-        else:
-            fixed = [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
+        fixed = _fixed_point(polygons)
         box = self._box(fixed, 2 + int(2.5 * blur)) if within is None else (within.rows, within.columns)
         if box is None:
             return None
@@ -60,7 +54,7 @@ class Canvas:
         origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon in fixed:  # one by one: together, overlapping polygons would cancel
             cv2.fillPoly(cover, (polygon - origin)[None], 255, cv2.LINE_AA, _SHIFT)
-        values = cover * np.float32(1 / 255)
+        values: np.ndarray = cover * np.float32(1 / 255)
         if blur > 0.6:  # less is lost when the picture is halved
             values = cv2.GaussianBlur(values, (0, 0), blur)
         if within is not None:
@@ -89,19 +83,17 @@ class Canvas:
             box = self.pixels[mask.rows, mask.columns]
             box *= 1 + mask.values[..., None] * np.asarray(factor - 1, dtype=np.float32)
 
-    def fill(
-        self, polygons: Sequence[np.ndarray], colour: np.ndarray, alpha: float = 1.0, blur: float = 0.0
-    ) -> None:
+    def fill(self, polygons: Polygons, colour: np.ndarray, alpha: float = 1.0, blur: float = 0.0) -> None:
         """Paint polygons in one tone."""
         self.blend(self.mask(polygons, blur), colour, alpha)
 
-    def shade(self, polygons: Sequence[np.ndarray], factor: float | np.ndarray, blur: float = 0.0) -> None:
+    def shade(self, polygons: Polygons, factor: float | np.ndarray, blur: float = 0.0) -> None:
         """Darken (factor < 1) or lighten polygons."""
         self.multiply(self.mask(polygons, blur), factor)
 
     def engrave(self, polygons: np.ndarray, depths: Sequence[float], blur: float = 0.0) -> None:
         """Darken each polygon by its own depth in [0, 1], in one pass; where they overlap the last counts."""
-        fixed = np.rint(polygons * (1 << _SHIFT)).astype(np.int32)
+        fixed = np.asarray(_fixed_point(polygons))
         box = self._box(fixed, 2 + int(2.5 * blur))
         if box is None:
             return
@@ -110,10 +102,16 @@ class Canvas:
         fixed -= np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon, depth in zip(fixed, depths, strict=True):
             cv2.fillPoly(layer, polygon[None], round(255 * depth), cv2.LINE_AA, _SHIFT)
-        values = layer * np.float32(1 / 255)
+        values: np.ndarray = layer * np.float32(1 / 255)
         if blur > 0.6:
             values = cv2.GaussianBlur(values, (0, 0), blur)
         self.multiply(Mask(rows, columns, values), 0.0)
+
+
+def _fixed_point(polygons: Polygons) -> np.ndarray | list[np.ndarray]:
+    if isinstance(polygons, np.ndarray) or len(polygons) == 1:
+        return np.rint(np.asarray(polygons) * (1 << _SHIFT)).astype(np.int32)
+    return [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
 
 
 def ribbon(points: np.ndarray, widths: float | np.ndarray) -> np.ndarray:

@@ -45,9 +45,8 @@ def draw_outliers(kind: str, count: int, seed: int = 0) -> np.ndarray:
 
 
 def _flat(rng: np.random.Generator, position: int) -> np.ndarray:
-    """Different grey levels, so that two flat images are no duplicates unless the data set says so."""
-    start = int(rng.integers(256)) if position == 0 else 0
-    del start
+    """A grey level of its own (up to 256 of them), so that flat images are not copies of each other."""
+    del rng
     return np.full((48, 48), (position * 37) % 256, dtype=np.uint8)
 
 

@@ -196,7 +196,7 @@ def finish(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.ndar
     if scene.blur > 0.2:
         small = cv2.GaussianBlur(small, (0, 0), scene.blur)
     if scene.noise > 0:
-        small = small + rng.normal(0, scene.noise, small.shape).astype(np.float32)
+        small = small + np.asarray(rng.normal(0, scene.noise, small.shape), dtype=np.float32)
     small = _level(small, scene.brightness, scene.contrast)
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 

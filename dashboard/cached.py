@@ -155,3 +155,50 @@ def _outlier_scores(cache: str, fingerprint: str, detector: str, changed: int) -
     from fer.analysis.outliers import load_scores
 
     return load_scores(_dataset(cache, fingerprint), detector)
+
+
+def comparison(directories: tuple[Path, ...], split: str) -> Any:
+    """`fer.evaluation.comparison.compare` of stored predictions; nothing is predicted here."""
+    key = tuple(
+        (str(d), max((p.stat().st_mtime_ns for p in d.glob("predictions*.npz")), default=0))
+        for d in directories
+    )
+    return _comparison(key, split)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing …")
+def _comparison(key: tuple[tuple[str, int], ...], split: str) -> Any:
+    from fer.evaluation.comparison import compare
+
+    return compare([Path(directory) for directory, _ in key], None, split)
+
+
+def temperature(directory: Path) -> float | None:
+    """Temperature fitted on a run's validation predictions; None when there are none."""
+    changed = max((p.stat().st_mtime_ns for p in directory.glob("predictions*.npz")), default=0)
+    return _temperature(str(directory), changed)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _temperature(directory: str, changed: int) -> float | None:
+    from fer.errors import UserError
+    from fer.evaluation.calibration import fit_temperature
+    from fer.evaluation.comparison import compare
+
+    try:
+        found = compare([Path(directory)], None, "validation")
+        return float(fit_temperature(found.labels, found.probabilities[0]))
+    except UserError:
+        return None
+
+
+def quality(fingerprint: str) -> Any:
+    """`fer.analysis.quality.quality` of a data set."""
+    return _quality(str(storage.cache_directory()), fingerprint)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Measuring brightness, contrast and blur …")
+def _quality(cache: str, fingerprint: str) -> Any:
+    from fer.analysis.quality import quality as compute
+
+    return compute(_dataset(cache, fingerprint))

@@ -225,3 +225,129 @@ def error_histogram(counts: np.ndarray, edges: np.ndarray, threshold: float) -> 
     figure = _finish(figure, "Error (mean squared, pixels in [0, 1])", "Images (logarithmic)")
     figure.update_yaxes(type="log")
     return figure
+
+
+def recall_spread(recalls: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Recall of every class as points, one row a run: how evenly a run treats the classes."""
+    figure = go.Figure()
+    for n, (run, values) in enumerate(recalls.items()):
+        figure.add_scatter(
+            x=[100 * value for value in values],
+            y=[run] * len(values),
+            mode="markers",
+            marker={"size": 12, "color": [COLOURS[e] for e in EMOTIONS[: len(values)]]},
+            text=list(EMOTIONS[: len(values)]),
+            hovertemplate="%{text}: recall %{x:.1f} %<extra></extra>",
+            showlegend=False,
+            name=f"recalls {n}",
+        )
+    figure = _finish(figure, "Recall (%)", "Run", height=140 + 44 * len(recalls))
+    figure.update_xaxes(range=[-2, 102])
+    return figure
+
+
+def confusion_difference(matrix: np.ndarray, normalised: bool) -> go.Figure:
+    """(7, 7) difference of two confusion matrices on a scale that is centred at 0."""
+    shown = 100 * matrix if normalised else matrix
+    bound = float(np.abs(shown).max()) or 1.0
+    unit = "points" if normalised else "images"
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown,
+            x=list(EMOTIONS),
+            y=list(EMOTIONS),
+            text=[[f"{v:+.0f}" for v in row] for row in shown],
+            texttemplate="%{text}",
+            colorscale="RdBu",
+            zmin=-bound,
+            zmax=bound,
+            showscale=False,
+            hovertemplate=f"true %{{y}}, predicted %{{x}}: %{{z:+.1f}} {unit}<extra></extra>",
+        )
+    )
+    figure = _finish(figure, f"Predicted (difference in {unit})", "True", height=420)
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def reliability(diagrams: Mapping[str, object]) -> go.Figure:
+    """Accuracy against confidence in bins, one line a run; the diagonal is perfect calibration."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 100], y=[0, 100], mode="lines", line={"dash": "dot", "color": "#868e96"}, name="perfect"
+    )
+    for n, (run, diagram) in enumerate(diagrams.items()):
+        pairs = zip(diagram.confidence, diagram.accuracy, diagram.images, strict=True)  # type: ignore[attr-defined]
+        points = [(100 * c, 100 * a, m) for c, a, m in pairs if c is not None and m]
+        figure.add_scatter(
+            x=[p[0] for p in points],
+            y=[p[1] for p in points],
+            customdata=[p[2] for p in points],
+            mode="lines+markers",
+            name=run,
+            line={"color": SERIES[n % len(SERIES)]},
+            hovertemplate="says %{x:.0f} %, right in %{y:.0f} % of %{customdata:,}<extra></extra>",
+        )
+    figure = _finish(figure, "Confidence (%)", "Accuracy (%)", height=360)
+    figure.update_xaxes(range=[0, 100])
+    figure.update_yaxes(range=[0, 100])
+    return figure
+
+
+def roc(lines: Mapping[str, Mapping[str, Sequence[float]]]) -> go.Figure:
+    """True against false positive rate of one class, one line a run."""
+    figure = go.Figure()
+    for n, (run, line) in enumerate(lines.items()):
+        figure.add_scatter(
+            x=100 * np.asarray(line["false_positive_rate"]),
+            y=100 * np.asarray(line["true_positive_rate"]),
+            mode="lines",
+            name=f"{run} ({line['auc']:.3f})",
+            line={"color": SERIES[n % len(SERIES)]},
+        )
+    return _finish(figure, "False positive rate (%)", "True positive rate (%)", height=340)
+
+
+def precision_recall(lines: Mapping[str, Mapping[str, Sequence[float]]]) -> go.Figure:
+    """Precision against recall of one class, one line a run."""
+    figure = go.Figure()
+    for n, (run, line) in enumerate(lines.items()):
+        figure.add_scatter(
+            x=100 * np.asarray(line["recall"]),
+            y=100 * np.asarray(line["precision"]),
+            mode="lines",
+            name=f"{run} ({line['average_precision']:.3f})",
+            line={"color": SERIES[n % len(SERIES)]},
+        )
+    figure = _finish(figure, "Recall (%)", "Precision (%)", height=340)
+    figure.update_yaxes(range=[0, 102])
+    return figure
+
+
+def accuracy_by(bins: Sequence[Mapping[str, float]], measure: str) -> go.Figure:
+    """Accuracy with its 95 % interval in bins of equally many images."""
+    accuracy = np.array([100 * b["accuracy"] for b in bins])
+    bounds = np.array([[100 * x for x in b["interval"]] for b in bins])  # type: ignore[attr-defined]
+    figure = go.Figure(
+        go.Scatter(
+            x=[b["mean"] for b in bins],
+            y=accuracy,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": bounds[:, 1] - accuracy,
+                "arrayminus": accuracy - bounds[:, 0],
+            },
+            mode="lines+markers",
+            line={"color": SERIES[0]},
+            showlegend=False,
+            hovertemplate=f"{measure} %{{x:.1f}}: %{{y:.1f}} % right<extra></extra>",
+        )
+    )
+    return _finish(figure, f"{measure.capitalize()} (mean of each tenth of the images)", "Accuracy (%)")
+
+
+def dimensions(values: np.ndarray, name: str) -> go.Figure:
+    """Mean activation of every embedding dimension of a transformer block (study C)."""
+    figure = go.Figure(go.Bar(x=np.arange(len(values)), y=values, marker_color=SERIES[0]))
+    return _finish(figure, f"Dimension of {name}", "Mean activation over the patches", height=260)

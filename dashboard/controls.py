@@ -255,9 +255,7 @@ def image_choice(dataset: Dataset) -> int:
         st.session_state[state.IMAGE] = int(np.random.default_rng().choice(indices))
 
     right.button("Random", icon=":material/casino:", on_click=another, width="stretch")
-    current = st.session_state.get(state.IMAGE)
-    if current is not None and current not in indices:
-        st.session_state[state.IMAGE] = int(indices[0])
+    forget_unless(state.IMAGE, len(dataset))
     index = st.number_input(
         f"Image number (this choice has {len(indices):,}, from {indices[0]} to {indices[-1]})",
         0,
@@ -270,23 +268,36 @@ def image_choice(dataset: Dataset) -> int:
     return int(index)
 
 
-def explanation_options() -> tuple[str, str | None, float]:
-    """(method, class to explain or None for the predicted one, opacity of the heat)."""
+def explanation_options(runs: list[Run], target: bool = True) -> tuple[str, str | None, float, str | None]:
+    """(method, class to explain or None for the predicted one, opacity of the heat, layer or None)."""
     from fer.explanation import METHODS
 
-    left, middle, right = st.columns(3, vertical_alignment="bottom")
-    method = left.selectbox(
-        "Method", list(METHODS), key=state.METHOD, bind="query-params", persist_state="session"
-    )
-    target = middle.selectbox(
-        "Class to explain",
-        ["predicted", *EMOTIONS],
-        key=state.TARGET,
+    grid = st.grid(4, min_column_width=170, vertical_alignment="bottom")
+    method = grid.selectbox(
+        "Method",
+        list(METHODS),
+        format_func=lambda name: METHODS[name].title,
+        key=state.METHOD,
         bind="query-params",
         persist_state="session",
     )
-    opacity = right.slider("Heat (%)", 0, 100, 45) / 100
-    return method, None if target == "predicted" else target, opacity
+    chosen = "predicted"
+    if target:
+        chosen = grid.selectbox(
+            "Class to explain",
+            ["predicted", *EMOTIONS],
+            key=state.TARGET,
+            bind="query-params",
+            persist_state="session",
+        )
+    layer = None
+    if len(runs) == 1 and METHODS[method].uses_layer:
+        from fer.explanation import explainable_layers
+
+        layers = explainable_layers(cached.model(runs[0].directory))
+        layer = grid.selectbox("Layer", ["", *layers], format_func=lambda name: name or "the model's last")
+    opacity = grid.slider("Heat (%)", 0, 100, 50) / 100
+    return method, None if chosen == "predicted" else chosen, opacity, layer or None
 
 
 def forget_unless(key: str, count: int) -> None:

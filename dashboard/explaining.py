@@ -1,56 +1,256 @@
-"""Heat maps of several runs on one face."""
+"""The views of the Explain page: one face in every model, class averages, layers, a face of one's own."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, panels
+from dashboard import cached, charts, controls, panels, predicting, state
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.explanation import (
+    METHODS,
+    Explanation,
+    area_shares,
+    explain_run,
+    heat_shares,
+    mean_explanation,
+    overlay,
+)
 from fer.runs import Run
 
 
-def strip(
-    dataset: Dataset, index: int, runs: list[Run], method: str, target: str | None, opacity: float
-) -> None:
-    """The face, and for each run its map, probabilities and verdict."""
-    from fer.explanation import explain, overlay
-
-    image = dataset.images[index]
-    true = EMOTIONS[dataset.labels[index]]
-    st.markdown(
-        f"True class **{true}** · `{dataset.names[index]}`" if "`" not in dataset.names[index] else true
+def choose_view() -> str:
+    """Which view is shown; only that one is computed."""
+    return st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="One face",
+        required=True,
+        key=state.EXPLAIN_VIEW,
+        bind="query-params",
+        persist_state="session",
+        label_visibility="collapsed",
     )
-    grid = st.grid(4, min_column_width=250, border=True)
+
+
+def one_face(dataset: Dataset, runs: list[Run]) -> None:
+    """A face of the data set through every chosen model."""
+    index = controls.image_choice(dataset)
+    method, target, opacity, layer = controls.explanation_options(runs)
+    image, true = dataset.images[index], EMOTIONS[dataset.labels[index]]
+
+    def compute(run: Run) -> Explanation:
+        return explain_run(
+            run.directory, dataset, index, method, layer, target, model=lambda: cached.model(run.directory)
+        )
+
+    _strip(image, true, runs, compute, method, opacity)
+    _sanity(image, runs, method)
+    _note(method)
+
+
+def own_face(dataset: Dataset, runs: list[Run]) -> None:
+    """The same for the largest face of an uploaded photo, which stays in memory."""
+    from fer.explanation import explain
+    from fer.prediction import crop_face, decode_photo, find_faces
+
+    content = predicting.photo_input()
+    if content is None:
+        predicting.empty_state()
+        return
+    try:
+        photo = decode_photo(content)
+        found = find_faces(photo)
+    except UserError as error:
+        st.error(panels.plain(error))
+        return
+    if not found:
+        predicting.no_face()
+        return
+    method, target, opacity, layer = controls.explanation_options(runs)
+    image = crop_face(photo, found[0])
+
+    def compute(run: Run) -> Explanation:
+        return explain(cached.model(run.directory), image, method, layer, target, classes=_classes(run))
+
+    _strip(image, None, runs, compute, method, opacity)
+
+
+def _classes(run: Run) -> tuple[str, ...]:
+    return tuple(run.config.get("classes") or EMOTIONS)
+
+
+def _strip(
+    image: np.ndarray,
+    true: str | None,
+    runs: list[Run],
+    compute: Callable[[Run], Explanation],
+    method: str,
+    opacity: float,
+) -> None:
+    """The face, then each model's map, answer and probabilities, those that disagree most first."""
+    from fer.explanation.runs import strip_order
+
+    made: list[tuple[Run, Explanation]] = []
+    for run in runs:
+        try:
+            with st.spinner(f"Computing {METHODS[method].title} of {run.name} …"):
+                made.append((run, compute(run)))
+        except UserError as error:
+            st.warning(f"{panels.plain(run.name)}: {panels.plain(error)}", icon=":material/warning:")
+    order = strip_order([explanation for _, explanation in made]) if len(made) > 1 else range(len(made))
+    grid = st.grid(min(len(made) + 1, 4), min_column_width=220, border=True)
     with grid.cell():
         st.markdown("**The face**")
-        panels.faces([image], [f"true class: {true}"], size=220)
-    for run in runs:
+        panels.faces([image], [f"true class: {true}" if true else "your face, 48 × 48 pixels"], size=200)
+    for number in order:
+        run, found = made[number]
         with grid.cell():
             st.markdown(f"**{panels.plain(run.name)}**")
-            try:
-                with st.spinner("Computing the map …"):
-                    result = explain(
-                        cached.model(run.directory),
-                        image,
-                        method=method,
-                        target=EMOTIONS.index(target) if target else None,
-                    )
-            except UserError as error:
-                st.error(panels.plain(error))
-                continue
-            values = dict(zip(EMOTIONS, map(float, result.probabilities), strict=True))
-            predicted = max(values, key=values.__getitem__)
-            shown = EMOTIONS[result.target]
-            panels.faces(
-                [overlay(image, result.heatmap, opacity)],
-                [f"predicted {predicted} ({100 * values[predicted]:.0f} %)\nheat for {shown}"],
-                tones=["good" if predicted == true else "bad"],
-                size=220,
-            )
+            caption = f"says {found.predicted} ({100 * found.confidence:.0f} %)\nheat for {found.target}"
+            tone = "" if true is None else "good" if found.predicted == true else "bad"
+            panels.faces([overlay(image, found.heatmap, opacity, scale=5)], [caption], tones=[tone], size=200)
             st.plotly_chart(
-                charts.probabilities(values, marked=true),
+                charts.probabilities(found.probabilities, marked=true),
                 key=f"explain-{run.id}",
                 config={"displaylogo": False},
                 alt="Probability of each expression",
             )
-            st.caption(f"{result.method} at layer {panels.plain(result.layer)}")
+            shares = heat_shares(found.heatmap)
+            shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+            st.caption(f"Heat on {shown}." + (f" Layer {panels.plain(found.layer)}." if found.layer else ""))
+
+
+def _sanity(image: np.ndarray, runs: list[Run], method: str) -> None:
+    with st.expander("Sanity check: the same network with random weights", icon=":material/fact_check:"):
+        st.write(
+            "A map that looks the same for a network that learned nothing shows edges of the image, "
+            "not reasons "
+            "(Adebayo et al. 2018)."
+        )
+        if not st.toggle("Compute it", key="sanity"):
+            return
+        from fer.explanation import sanity_check
+
+        for run in runs:
+            try:
+                found = sanity_check(cached.model(run.directory), image, method, classes=_classes(run))
+            except UserError as error:
+                st.warning(panels.plain(error))
+                continue
+            pictures = [
+                overlay(image, m, 0.5, scale=4) for m in (found.trained.heatmap, found.random.heatmap)
+            ]
+            st.markdown(f"**{panels.plain(run.name)}**: {panels.plain(found.sentence)}")
+            panels.faces(pictures, ["trained", "random weights"], size=150)
+
+
+def average(dataset: Dataset, runs: list[Run]) -> None:
+    """Mean map of each expression and model, and the share of heat on eyes, mouth and border."""
+    method, _, opacity, layer = controls.explanation_options(runs, target=False)
+    count = st.slider("Images per expression", 4, 64, 16, 4)
+    rows = []
+    for run in runs:
+        st.markdown(f"**{panels.plain(run.name)}**")
+        bar = st.progress(0.0, text="Computing mean maps …")
+        pictures, names = [], []
+        for number, emotion in enumerate(_classes(run)):
+            bar.progress(number / len(_classes(run)), text=f"Mean map of {emotion} …")
+            try:
+                found = mean_explanation(
+                    run.directory,
+                    dataset,
+                    emotion,
+                    method,
+                    layer,
+                    count,
+                    model=cached.model(run.directory),
+                )
+            except UserError as error:
+                st.warning(panels.plain(error))
+                continue
+            faces, _, known = cached.class_faces(dataset.fingerprint)
+            background = faces[known.index(emotion)] if emotion in known else np.full((48, 48), 128, np.uint8)
+            pictures.append(overlay(background, found["heatmap"], opacity, scale=4))
+            names.append(f"{emotion}\n{found['images']} images")
+            shares = {f"{part} (%)": 100 * share for part, share in found["shares"].items()}
+            rows.append({"run": run.name, "expression": emotion, **shares})
+        bar.empty()
+        panels.faces(pictures, names, size=120)
+    even = {f"{part} (%)": 100 * share for part, share in area_shares().items()}
+    rows.append({"run": "even heat", "expression": "any", **even})
+    decimals = {name: st.column_config.NumberColumn(format="%.1f") for name in even}
+    panels.table(pd.DataFrame(rows), "heat-shares", column_config=decimals)
+    st.caption(
+        "The last line is what a map without any preference has; a face network should be above it on "
+        "eyes or mouth."
+    )
+
+
+def layers(dataset: Dataset, runs: list[Run]) -> None:
+    """Feature maps of any convolution, attention maps and activation per dimension of transformers."""
+    from fer.explanation import activations
+
+    index = controls.image_choice(dataset)
+    names = {run.id: run.name for run in runs}
+    chosen = st.selectbox("Model", list(names), format_func=lambda run_id: names[run_id], key="layers-run")
+    run = next(run for run in runs if run.id == chosen)
+    model = cached.model(run.directory)
+    image = dataset.images[index]
+    if attention := activations.attention_layers(model):
+        layer = st.selectbox("Attention layer", attention, index=len(attention) - 1)
+        maps = activations.attention_maps(model, image, layer)
+        panels.faces(
+            [overlay(image, _enlarged(head), 0.55, scale=4) for head in maps],
+            [f"head {n}" for n in range(1, len(maps) + 1)],
+            size=120,
+        )
+        for name, values in activations.dimension_activations(model, image).items():
+            table = pd.DataFrame({"dimension": range(len(values)), "mean activation": values})
+            panels.chart(
+                charts.dimensions(values, name), table, f"dimensions-{name}", f"Mean activation in {name}"
+            )
+    if convolutions := activations.convolution_layers(model):
+        layer = st.selectbox("Convolution", convolutions)
+        maps = activations.feature_maps(model, image, layer)
+        st.caption(
+            f"{len(maps)} filters of {maps.shape[1]} × {maps.shape[2]} values, each stretched to its "
+            f"own range."
+        )
+        panels.faces([_stretched(m) for m in maps[:96]], [str(n) for n in range(min(len(maps), 96))], size=64)
+
+
+def _enlarged(grid: np.ndarray) -> np.ndarray:
+    import cv2
+
+    share = (grid - grid.min()) / max(float(np.ptp(grid)), 1e-9)
+    return cv2.resize(share.astype(np.float32), (48, 48), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    return (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8)
+
+
+def _note(method: str) -> None:
+    about: Any = METHODS[method]
+    panels.note(
+        f"**{about.title}** ({about.source}). {about.about}\n\n"
+        r"Grad-CAM: the gradient of a class score with respect to each channel of a layer, averaged, "
+        r"weighs that "
+        r"channel: $\mathrm{ReLU}(\sum_k \alpha_k A^k)$. Bright means: more of this would raise the "
+        r"class. It says "
+        "where, not why, and a plausible map is no proof that the model is right."
+    )
+
+
+VIEWS: dict[str, Callable[[Dataset, list[Run]], None]] = {
+    "One face": one_face,
+    "Averages": average,
+    "Layers": layers,
+    "Own face": own_face,
+}

@@ -37,6 +37,15 @@ def empty_state() -> None:
     )
 
 
+def no_face() -> None:
+    """What to do when nothing was found."""
+    st.warning(
+        "No face found. Try a photo where the face looks at the camera, is well lit and at least 40 pixels "
+        "wide, or crop it closer.",
+        icon=":material/face_retouching_off:",
+    )
+
+
 def show(content: bytes, runs: list[Run]) -> None:
     """The photo with its faces boxed, and every run's seven probabilities for each face."""
     from fer.prediction import decode_photo
@@ -54,12 +63,7 @@ def show(content: bytes, runs: list[Run]) -> None:
         width=640,
     )
     if not found:
-        st.warning(
-            "No face found. Try a photo where the face looks at the camera, is well lit and at least 40 "
-            "pixels wide, "
-            "or crop it closer.",
-            icon=":material/face_retouching_off:",
-        )
+        no_face()
         return
     rows = []
     for number, face in enumerate(found, 1):

@@ -106,8 +106,12 @@ def model(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
     spec = model_spec(options.model)
     network = spec.build(**spec.offline_options)
-    return {"model": spec.name, "parameters": network.count_params(), "dot": diagram_dot(network),
-            "layers": layer_table(network)}  # fmt: skip
+    return {
+        "model": spec.name,
+        "parameters": network.count_params(),
+        "dot": diagram_dot(network),
+        "layers": layer_table(network),
+    }
 
 
 def _model_text(result: dict[str, Any]) -> str:
@@ -310,25 +314,20 @@ def explain(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.storage import write_bytes
 
     run = open_run(options.run_key)
-    if options.target and options.target not in EMOTIONS:
-        raise UnknownName("expression", options.target, EMOTIONS)
+    classes = tuple(run.config.get("classes") or EMOTIONS)
+    if options.target and options.target not in classes:
+        raise UnknownName("expression", options.target, classes)
     image = _face(options.image, run)
-    target = EMOTIONS.index(options.target) if options.target else None
-    result = compute(
-        load_model(run.directory / "best.keras"),
-        image,
-        method=options.method,
-        layer=options.layer,
-        target=target,
-    )
-    picture = cv2.resize(overlay(image, result.heatmap, 0.5), (384, 384), interpolation=cv2.INTER_CUBIC)
-    write_bytes(
-        Path(options.out), cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
-    )
+    model = load_model(run.directory / "best.keras")
+    found = compute(model, image, options.method, options.layer, options.target, classes, progress)
+    picture = cv2.cvtColor(overlay(image, found.heatmap, 0.5, scale=8), cv2.COLOR_RGB2BGR)
+    write_bytes(Path(options.out), cv2.imencode(".png", picture)[1].tobytes())
     return {
-        "method": result.method,
-        "layer": result.layer,
-        "target": EMOTIONS[result.target],
+        "method": found.method,
+        "layer": found.layer,
+        "target": found.target,
+        "predicted": found.predicted,
+        "confidence": found.confidence,
         "out": options.out,
     }
 
@@ -360,10 +359,30 @@ def _face(key: str, run: Any) -> Any:
 
 
 def compare(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from fer.evaluation.comparison import compare_runs
+    from fer.evaluation.comparison import compare as align
+    from fer.evaluation.comparison import significance_tests
+    from fer.evaluation.report import headline_row, run_report
     from fer.runs import open_run
 
-    return compare_runs([open_run(key).directory for key in options.run_keys], options.split)
+    runs = [open_run(key) for key in options.run_keys]
+    if len({run.id for run in runs}) < len(runs):
+        raise UserError("A run is named twice; name each once.")
+    rows = []
+    for number, run in enumerate(runs):
+        progress(number / len(runs), run.name)
+        rows.append(headline_row(run, run_report(run.directory, split=options.split)))
+    progress(1.0, "done")
+    tests = significance_tests(align(runs, split=options.split, compute=True)) if len(runs) > 1 else []
+    return {"split": options.split, "runs": rows, "tests": tests}
+
+
+def _compare_text(result: dict[str, Any]) -> str:
+    columns = ("name", "accuracy", "accuracy_without_leaks", "balanced_accuracy", "macro_f1", "log_loss")
+    rows = [
+        {key: f"{row[key]:.4f}" if isinstance(row[key], float) else row[key] for key in columns}
+        for row in result["runs"]
+    ]
+    return "\n".join([_lines(rows), *(test["verdict"] for test in result["tests"])])
 
 
 def doctor(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -486,7 +505,7 @@ COMMANDS: tuple[Command, ...] = (
         "compare",
         "runs side by side, with significance",
         compare,
-        _document,
+        _compare_text,
         (
             _argument("run_keys", metavar="RUN", nargs="+"),
             _argument("--split", default="test"),

@@ -1,4 +1,4 @@
-"""Compare: the reports of one or more finished runs side by side."""
+"""Compare: the evidence on one to eight runs, side by side; what is chosen is in the address."""
 
 import streamlit as st
 
@@ -9,16 +9,7 @@ runs = panels.choose_runs()
 if not runs:
     st.stop()
 split = controls.evaluation_split(runs)
-reports = comparison.reports(runs, split)
-if not reports:
-    st.stop()
-
-headline, classes, matrices, training = st.tabs(["Scores", "Per class", "Confusion", "Curves"])
-with headline:
-    comparison.headline(reports, split)
-with classes:
-    comparison.per_class(reports)
-with matrices:
-    comparison.confusion(reports)
-with training:
-    comparison.curves([run for run in runs if run.id in reports])
+view = comparison.choose_view()
+runs = comparison.evaluated(runs, split)
+if runs:
+    comparison.VIEWS[view](runs, split)

@@ -191,8 +191,8 @@ _STUDY_A = (
         notes=(
             CLEANED,
             SHUFFLED,
-            "The architecture is exact; the training is ours: one-cycle rate up to 2e-3, batch 64, each image "
-            "standardised, mirrored at random, 15 epochs. The study: Adam 1e-3, batch 32, about 14 epochs.",
+            "The architecture is exact, the training ours: rate up to 2e-3 in one cycle, batch 64, images "
+            "standardised and mirrored at random, 15 epochs. The study: Adam 1e-3, batch 32, 14 epochs.",
         ),
     ),
     Recipe(
@@ -369,7 +369,7 @@ _STUDY_B = (
         title="Hybrid head on EfficientNetB3",
         tests="The hybrid head on another backbone.",
         model="hybrid",
-        config_changes=_hybrid("efficientnetb3", ("layers 340-384", "layers 300-384", "layers 220-384")),
+        config_changes=_hybrid("efficientnetb3", ("layers 342-382", "layers 302-382", "layers 222-382")),
         reported={
             "kappa": 0.428,
             "per_class": {
@@ -404,7 +404,7 @@ _STUDY_B = (
         title="Hybrid head on MobileNetV3Small",
         tests="The hybrid head on a backbone for telephones.",
         model="hybrid",
-        config_changes=_hybrid("mobilenetv3small", ("layers 140-155", "layers 120-155", "layers 80-155")),
+        config_changes=_hybrid("mobilenetv3small", ("layers 141-156", "layers 121-156", "layers 81-156")),
         reported={
             "macro_f1": 0.177,
             "per_class": {

@@ -79,3 +79,20 @@ def test_unknown_names_list_what_there_is():
         recipe_config("basline", "d")
     with pytest.raises(UserError, match="batchsize"):
         recipe_config("baseline_cnn", "d", batchsize=3)
+
+
+def test_layer_ranges_fit_their_backbones():
+    """Counts of keras.applications without top, less scaling layers (see fer.models.backbones)."""
+    layers = {
+        "resnet50": 175,
+        "inceptionv3": 311,
+        "efficientnetb3": 382,
+        "xception": 132,
+        "mobilenetv3small": 156,
+    }
+    for name, recipe in RECIPES.items():
+        config = recipe_config(name, "d")
+        for phase in config.phases:
+            if chosen := phase.layer_range():
+                backbone = config.model_options.get("backbone", recipe.model)
+                assert chosen[1] == layers[backbone], name

@@ -49,15 +49,16 @@ def set_trainable(model: keras.Model, phase: Phase) -> None:
     A frozen BatchNormalization also uses its stored statistics (Keras does so).
     """
     backbone = backbone_of(model)
-    inside = {id(layer) for layer in backbone}
+    inside = {id(layer) for layer in backbone.values()}
     chosen = phase.layer_range()
     if chosen is not None:
-        if chosen[1] > len(backbone):
+        count = max(backbone, default=-1) + 1
+        if chosen[1] > count:
             raise UserError(
-                f"Phase {phase.name!r} trains layers {chosen[0]} to {chosen[1]}, but the backbone of "
-                f"{model.name} has {len(backbone)} layers; give a range from 0 to {len(backbone)}."
+                f"Phase {phase.name!r} trains layers {chosen[0]}-{chosen[1]}, but the backbone of "
+                f"{model.name} has {count} layers; give a range within 0-{count}."
             )
-        unfrozen = {id(layer) for layer in backbone[chosen[0] : chosen[1]]}
+        unfrozen = {id(layer) for n, layer in backbone.items() if chosen[0] <= n < chosen[1]}
     for layer in model.layers:
         if phase.trainable == "all":
             layer.trainable = True
@@ -69,16 +70,16 @@ def set_trainable(model: keras.Model, phase: Phase) -> None:
             layer.trainable = id(layer) not in inside or id(layer) in unfrozen
 
 
-def backbone_of(model: keras.Model) -> list[keras.layers.Layer]:
-    """The backbone's layers in order: a pretrained network's, else everything before layer `features`."""
+def backbone_of(model: keras.Model) -> dict[int, keras.layers.Layer]:
+    """The backbone's layers by number: as in keras.applications, else those before layer `features`."""
     from fer.models.backbones import backbone_layers
 
     numbered = backbone_layers(model)
     if numbered:
-        return list(numbered.values())
+        return numbered
     names = [layer.name for layer in model.layers]
     end = names.index("features") if "features" in names else max(len(names) - 2, 0)
-    return model.layers[:end]
+    return dict(enumerate(model.layers[:end]))
 
 
 def compile_for(model: keras.Model, config: TrainConfig, phase: Phase, policy: str) -> keras.Model:

@@ -53,7 +53,7 @@ class Canvas:
         cover = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
         origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon in fixed:  # one by one: together, overlapping polygons would cancel
-            cv2.fillPoly(cover, (polygon - origin)[None], 255, cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(cover, [polygon - origin], 255, cv2.LINE_AA, _SHIFT)
         values: np.ndarray = cover * np.float32(1 / 255)
         if blur > 0.6:  # less is lost when the picture is halved
             values = cv2.GaussianBlur(values, (0, 0), blur)
@@ -101,7 +101,7 @@ class Canvas:
         layer = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
         fixed -= np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon, depth in zip(fixed, depths, strict=True):
-            cv2.fillPoly(layer, polygon[None], round(255 * depth), cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(layer, [polygon], round(255 * depth), cv2.LINE_AA, _SHIFT)
         values: np.ndarray = layer * np.float32(1 / 255)
         if blur > 0.6:
             values = cv2.GaussianBlur(values, (0, 0), blur)

@@ -71,8 +71,8 @@ def draw_brows(art: Portrait) -> None:
     )
     hair = np.minimum(np.array(p.hair) * 0.8, np.array(p.skin) * 0.62)
     brows = art.head.curves(x, y, 0.02)
-    for brow in brows:
-        art.canvas.fill([ribbon(brow, half)], art.lit(hair, brow[4], 0.8), alpha=0.88, blur=art.px(0.016))
+    tone = 0.5 * (art.lit(hair, brows[0, 4], 0.8) + art.lit(hair, brows[1, 4], 0.8))
+    art.canvas.fill(ribbon(brows, half), tone, alpha=0.88, blur=art.px(0.016))
 
 
 _EVEN = np.ones(9)

@@ -24,6 +24,8 @@ _RINGS = [
     for angle in np.arange(20) * (np.pi / 10)
 ]
 _UPPER_SPHERE = np.array(_RINGS)
+_ACROSS = np.linspace(-0.66, 0.66, 13)
+_CHEEKS = np.array([[side * 0.55, y] for side in (-1, 1) for y in (-0.10, 0.11, 0.32, 0.54, 0.75)])
 FRAME = 48 / 26.0  # side of the square that FER-2013 would cut out, in head units
 
 
@@ -117,17 +119,14 @@ class Head:
     @cached_property
     def hairline(self) -> np.ndarray:
         """(N, 2) on the face, from the left temple over the forehead to the right one."""
-        x = np.linspace(-0.66, 0.66, 13) * self.person.forehead
+        x = _ACROSS * self.person.forehead
         return np.column_stack([x, self.person.hairline + 0.95 * np.abs(x) ** 3.0])
 
     @cached_property
     def outline(self) -> np.ndarray:
         """(N, 2) pixels: the visible skin of the face, hairline to chin."""
-        ring = np.linspace(-0.10, 0.75, 5)
-        cheek = np.column_stack([0.55 * self.person.cheeks * np.ones(5), ring])
-        front = np.concatenate([cheek, cheek * np.array([-1, 1])])
-        top = self.hairline
-        points = np.concatenate([self.project(self.contour), self.at(top), self.at(front)])
+        front = _CHEEKS * np.array([self.person.cheeks, 1.0])
+        points = np.concatenate([self.project(self.contour), self.at(np.concatenate([self.hairline, front]))])
         return smooth_hull(points)
 
     def cap(self, volume: float, down: float) -> np.ndarray:

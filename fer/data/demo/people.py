@@ -47,7 +47,6 @@ class Person:
     beard: float  # 0 none … 1 full
     moustache: float
     age: float  # 0 young … 1 old
-    freckles: bool
     glasses: str  # '', 'thin', 'thick', 'sun'
 
 
@@ -71,8 +70,10 @@ def sample_person(seed: int) -> Person:
     bearded = male and rng.random() < 0.35
     glasses = str(rng.choice(["", "thin", "thick", "sun"], p=[0.82, 0.09, 0.075, 0.015]))
 
-    def around(middle: float, spread: float, limit: float = 2.2) -> float:
-        return float(middle + spread * np.clip(rng.normal(), -limit, limit))
+    deviations = iter(np.clip(rng.normal(size=24), -2.2, 2.2).tolist())
+
+    def around(middle: float, spread: float) -> float:
+        return float(middle + spread * next(deviations))
 
     return Person(
         seed=seed,
@@ -103,6 +104,5 @@ def sample_person(seed: int) -> Person:
         beard=float(rng.uniform(0.25, 1.0)) if bearded else 0.0,
         moustache=float(rng.uniform(0.3, 1.0)) if bearded or (male and rng.random() < 0.07) else 0.0,
         age=age,
-        freckles=bool(rng.random() < 0.08),
         glasses=glasses,
     )

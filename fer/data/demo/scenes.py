@@ -1,6 +1,6 @@
 """Everything about a picture that must not depend on the expression: pose, light, place, cover, quality."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -44,7 +44,7 @@ class Scene:
     seed: int
 
     def factors(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
     def pose(self, size: int) -> Pose:
         unit = size / 48

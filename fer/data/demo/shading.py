@@ -81,14 +81,15 @@ def illuminate(
     normal[1] -= slope_y * np.maximum(normal[2], 0)
     normal /= np.sqrt((normal**2).sum(axis=0))
     lamp = pose.rotation.T @ np.array(light.direction)
-    lamp = (lamp / np.linalg.norm(lamp)).astype(np.float32)
+    lamp = (lamp / np.sqrt(lamp @ lamp)).astype(np.float32)
     cosine = lamp @ normal
     wrap = 0.25
     lit = light.ambient + light.diffuse * np.maximum((cosine + wrap) / (1 + wrap), 0)
     lit *= 1 - 0.35 * np.clip(0.45 - (pose.rotation.T[:, 2].astype(np.float32) @ normal), 0, 1)
     half = lamp + pose.rotation.T[:, 2]
-    half /= np.linalg.norm(half)
-    gloss = light.gloss * np.maximum(half.astype(np.float32) @ normal, 0) ** 14
+    half /= np.sqrt(half @ half)
+    gloss = np.maximum(half.astype(np.float32) @ normal, 0) ** 2
+    gloss = light.gloss * gloss * gloss**2 * gloss**4  # to the 14th
     enlarge = (width, height)
     shade = cv2.resize(lit.reshape(grid_h, grid_w), enlarge, interpolation=cv2.INTER_LINEAR)
     shine = cv2.resize(gloss.reshape(grid_h, grid_w), enlarge, interpolation=cv2.INTER_LINEAR)

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, importing, panels
+from dashboard import cached, importing, jobs, panels, selecting
 from fer import storage
+from fer.data.audit import Group
 from fer.data.dataset import SPLITS, Dataset, delete_dataset, list_datasets, rename_dataset
+from fer.data.selection import drop_leaked
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 
@@ -176,6 +178,60 @@ def audit(dataset: Dataset | None) -> None:
         "different labels."
     )
     _groups(dataset)
+    _clean(dataset, found)
+    _near(dataset)
+
+
+def _clean(dataset: Dataset, found: dict[str, int]) -> None:
+    """One click makes a selection without leaked or conflicting training images."""
+    st.subheader("Make a selection without them", anchor=False)
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    with left:
+        name = selecting.choose(dataset)
+    row = right.container(horizontal=True)
+    row.button(
+        "Drop leaked and conflicting training images",
+        icon=":material/cleaning_services:",
+        type="primary",
+        disabled=not (found["leaked_test_images"] or found["conflicting_groups"]),
+        on_click=_drop,
+        args=(dataset, name),
+    )
+    selecting.summary(dataset, name)
+
+
+def _drop(dataset: Dataset, name: str) -> None:
+    with panels.errors_shown():
+        made = drop_leaked(dataset, name)
+        st.toast(f"{len(made.dropped):,} images dropped in {panels.plain(name)}, version {made.version}.")
+
+
+def _near(dataset: Dataset) -> None:
+    """Similar but not identical images, found in the background, at a distance of one's choice."""
+    from fer.data import near_duplicates as near
+
+    st.subheader("Near duplicates", anchor=False)
+    jobs.watch("near_duplicates", dataset.fingerprint)
+    if near.stored_pairs(dataset) is None:
+        st.write(
+            "Images that look alike without being identical: resized, re-encoded or slightly shifted copies."
+        )
+        st.button(
+            "Look for near duplicates in the background",
+            icon=":material/content_copy:",
+            on_click=jobs.start,
+            args=("near_duplicates", {"dataset": dataset.fingerprint}),
+        )
+        return
+    distance = st.slider("Distance (bits of 64 that differ)", 0, near.MAX_DISTANCE, near.DEFAULT_DISTANCE, 2)
+    counts = near.near_summary(dataset, distance)
+    panels.metrics({key.replace("_", " ").capitalize(): f"{value:,}" for key, value in counts.items()})
+    panels.note(
+        "Perceptual hash (pHash): the signs of the 64 lowest frequencies of the image's cosine "
+        "transform. Images "
+        "whose hashes differ in few bits look alike; at larger distances different faces meet too, so look."
+    )
+    _show_groups(dataset, near.near_groups(dataset, distance), "near")
 
 
 def _groups(dataset: Dataset) -> None:
@@ -184,11 +240,16 @@ def _groups(dataset: Dataset) -> None:
     kinds = {"Conflicting": "conflicts", "Leaking": "leaks", "All": ""}
     kind = st.segmented_control("Groups", list(kinds), default="Conflicting", required=True)
     groups = [g for g in exact_groups(dataset) if not kinds[kind] or getattr(g, kinds[kind])]
+    _show_groups(dataset, groups, kind)
+
+
+def _show_groups(dataset: Dataset, groups: list[Group], key: str) -> None:
+    """Groups of copies side by side, paged."""
     if not groups:
         st.info("No such group.")
         return
     size = 8
-    page = st.pagination(-(-len(groups) // size), key=f"group-page-{kind}")
+    page = st.pagination(-(-len(groups) // size), key=f"group-page-{key}-{len(groups)}")
     shown = groups[(page - 1) * size : page * size]
     st.caption(f"{len(groups):,} groups, {len(shown)} on this page")
     grid = st.grid(2, min_column_width=300)

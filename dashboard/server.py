@@ -92,9 +92,9 @@ def announce(address: str, asked_port: int | None, password: str | None, open_br
     if password:
         reachable = own_addresses() if address in ("0.0.0.0", "::") else [address]
         print(
-            f"SHARED ON THE NETWORK: it answers at {', '.join(reachable) or address}, port {port}, unencrypted. "
-            "Whoever reaches this computer and knows the password can see and delete data sets and runs, "
-            "start trainings and upload files.\n"
+            f"SHARED ON THE NETWORK: it answers at {', '.join(reachable) or address}, port {port}, "
+            "unencrypted. Whoever reaches this computer and knows the password can see and delete data sets "
+            "and runs, start trainings and upload files.\n"
             + (
                 "The password is the one in FER_PASSWORD."
                 if os.environ.get("FER_PASSWORD")

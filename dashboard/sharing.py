@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -108,7 +109,7 @@ class Password:
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
-    """Answer a request with a status and a sentence; a WebSocket that is not accepted is answered with 403."""
+    """Answer a request with a status and a sentence; a WebSocket that is not accepted gets 403."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return

@@ -1,5 +1,6 @@
 """The running server: who can reach it, under which names, and how it starts and ends."""
 
+import base64
 import re
 import signal
 import socket
@@ -14,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dashboard import server
-from dashboard.server import SameHost
+from dashboard import server, sharing
+from dashboard.sharing import SameHost
 
 ROOT = Path(server.__file__).resolve().parent.parent
 
@@ -59,11 +60,18 @@ def port() -> Iterator[int]:
         yield port
 
 
-def status(port: int, request: str, address: str = "127.0.0.1") -> int:
-    """The status a raw request is answered with."""
+def answer(port: int, request: str, address: str = "127.0.0.1") -> tuple[int, str]:
+    """Status and headers a raw request is answered with."""
     with socket.create_connection((address, port), timeout=30) as connection:
         connection.sendall(request.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-        return int(connection.makefile("rb").readline().split()[1])
+        file = connection.makefile("rb")
+        status_line = file.readline()
+        headers = b"".join(iter(file.readline, b"\r\n")).decode("latin-1")
+    return int(status_line.split()[1]), headers
+
+
+def status(port: int, request: str) -> int:
+    return answer(port, request)[0]
 
 
 def get(host: str, origin: str = "") -> str:
@@ -110,7 +118,7 @@ def test_only_this_computer_can_connect(port: int):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
     ]
     assert listening == ["127.0.0.1"]
-    for address in server.own_addresses():
+    for address in sharing.own_addresses():
         if ":" not in address:
             with pytest.raises(OSError, match="refused"):
                 socket.create_connection((address, port), timeout=5).close()
@@ -196,27 +204,51 @@ def test_an_address_that_is_not_ours_is_one_sentence():
 def test_listening_to_the_network_is_said_and_answers_to_own_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(server, "own_addresses", lambda: ["192.0.2.7"])
+    for module in (server, sharing):
+        monkeypatch.setattr(module, "own_addresses", lambda: ["192.0.2.7"])
     monkeypatch.setattr(socket, "gethostname", lambda: "Classroom")
-    names = server.answered_names("0.0.0.0")
+    names = sharing.answered_names("0.0.0.0")
     assert {"localhost", "127.0.0.1", "192.0.2.7", "classroom", "classroom.local"} <= set(names)
     assert not {"*", "0.0.0.0", "::"} & set(names)
-    assert server.answered_names("127.0.0.1") == ["localhost", "127.0.0.1", "::1"]
-    server.announce("0.0.0.0", 8501, open_browser=False)
+    assert sharing.answered_names("127.0.0.1") == ["localhost", "127.0.0.1", "::1"]
+    monkeypatch.delenv("FER_PASSWORD", raising=False)
+    server.announce("0.0.0.0", 8501, "correct horse", open_browser=False)
     said = capsys.readouterr().out
-    assert "EVERYONE" in said
+    assert "SHARED ON THE NETWORK" in said
     assert "192.0.2.7" in said
-    server.announce("127.0.0.1", 8501, open_browser=False)
-    assert "EVERYONE" not in capsys.readouterr().out
+    assert "correct horse" in said
+    monkeypatch.setenv("FER_PASSWORD", "correct horse")
+    server.announce("0.0.0.0", 8501, "correct horse", open_browser=False)
+    assert "correct horse" not in capsys.readouterr().out
+    server.announce("127.0.0.1", 8501, None, open_browser=False)
+    assert "SHARED" not in capsys.readouterr().out
 
 
-@pytest.mark.skipif(not [a for a in server.own_addresses() if ":" not in a], reason="no network interface")
-def test_an_address_of_this_computer_can_be_shared():
-    address = next(a for a in server.own_addresses() if ":" not in a)
+@pytest.mark.skipif(not [a for a in sharing.own_addresses() if ":" not in a], reason="no network interface")
+def test_sharing_on_the_network_asks_for_a_password(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FER_PASSWORD", "correct horse: ü")
+    address = next(a for a in sharing.own_addresses() if ":" not in a)
     with running("--host", address, "--port", str(free_port())) as (_, port, said):
-        assert "EVERYONE" in said
-        assert status(port, websocket(f"{address}:{port}", f"http://{address}:{port}"), address) == 101
-        assert status(port, get(f"evil.example:{port}"), address) == 403
+        assert "SHARED ON THE NETWORK" in said
+        own, origin = f"{address}:{port}", f"http://{address}:{port}"
+
+        def asked(request: str, password: str | None, cookie: str = "") -> tuple[int, str]:
+            if password is not None:
+                encoded = base64.b64encode(f"student:{password}".encode()).decode()
+                request = f"{request}\nAuthorization: Basic {encoded}"
+            return answer(port, f"{request}\nCookie: {cookie}" if cookie else request, address)
+
+        assert asked(get(own), None)[0] == 401
+        assert asked(websocket(own, origin), None)[0] == 403
+        assert asked(get(own), "wrong")[0] == 401
+        assert asked(get(own), "")[0] == 401
+        status_code, headers = asked(get(own), "correct horse: ü")
+        assert status_code == 200
+        cookie = re.search(r"set-cookie: (fer_visitor=\w+); Path=/; HttpOnly; SameSite=Strict", headers)
+        assert cookie
+        assert asked(websocket(own, origin), None, cookie[1])[0] == 101
+        assert asked(websocket(own, origin), None, "fer_visitor=0")[0] == 403
+        assert asked(get("evil.example"), "correct horse: ü")[0] == 403
 
 
 def test_origins_of_other_pages_can_be_allowed():

@@ -1,5 +1,6 @@
 """Light jobs for the tests of the run machinery: no TensorFlow, all behaviour by config."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -37,8 +38,8 @@ def work(config, directory: Path, progress, should_stop):
                 _event(config, directory, "stop")
                 return {"stopped": True, "metrics": {"epoch": epoch}}
             time.sleep(0.01)
-        if config.get("hoard"):
-            (directory / f"hoard-{epoch}").write_bytes(bytes(config["hoard"]))
+        if config.get("fill_at") == epoch:
+            _fill_the_disk(directory / "filler")
         storage.write_bytes(directory / "best.keras", bytes([epoch % 256]) * config.get("best_bytes", 1000))
         storage.append_line(history, f"{epoch},{round(0.1 + epoch / 100, 4)}")
     _event(config, directory, "end")
@@ -88,6 +89,14 @@ def _mischief(config, directory: Path) -> None:
     if config.get("environment"):
         names = ("CUDA_VISIBLE_DEVICES", "FER_DEVICE", "FER_RUN")
         storage.write_json(directory / "environment.json", {name: os.environ.get(name) for name in names})
+
+
+def _fill_the_disk(path: Path) -> None:
+    """Write until not a byte more fits."""
+    for block in (2**16, 2**12, 1):
+        with contextlib.suppress(OSError), open(path, "ab", buffering=0) as file:
+            while True:
+                file.write(bytes(block))
 
 
 def _event(config, directory: Path, what: str) -> None:

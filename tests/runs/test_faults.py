@@ -15,7 +15,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UserError
-from fer.runs import files, locks
+from fer.runs import files, locks, queue
 from tests.runs.runkit import engine_processes, events, running, start, until
 
 
@@ -77,10 +77,14 @@ def test_supervisor_killed_then_stopped():
     assert "epoch" in run.status().reason
 
 
-def test_a_trainer_that_does_not_listen_is_ended_within_ten_seconds():
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_trainer_that_does_not_listen_is_ended_within_ten_seconds(wait):
+    """By whoever asked, and by the supervisor when the asker is gone at once."""
     run = running(deaf=1)
     before = time.monotonic()
-    found = runs.stop(run)
+    runs.stop(run, wait=wait)
+    until(lambda: run.status().state == "stopped", 10)
+    found = run.status()
     assert time.monotonic() - before < 10
     assert found.state == "stopped"
     assert "by force" in found.reason
@@ -193,7 +197,7 @@ def test_a_full_disk_keeps_the_best_model_and_says_so(tmp_path):
     try:
         code = (
             "from fer import runs;"
-            "config = {'epochs': 1000, 'seconds': 0.02, 'best_bytes': 600_000, 'hoard': 200_000};"
+            "config = {'epochs': 1000, 'seconds': 0.02, 'best_bytes': 600_000, 'fill_at': 3};"
             "run = runs.create_run(config);"
             "runs.submit(run); found = runs.wait(run, 30);"
             "print(found.state, found.error, found.epoch, found.reason, found.remedy, sep='|')"
@@ -238,6 +242,20 @@ def test_twenty_queued_runs_with_the_dispatcher_killed_twice(cache, monkeypatch,
     idle = [start_ - end for start_, end in zip(starts[1:], ends[:-1], strict=True)]
     print(f"idle between runs: median {sorted(idle)[len(idle) // 2]:.2f} s, longest {max(idle):.2f} s")
     assert sorted(idle)[len(idle) // 2] < 2.0
+
+
+def test_a_dispatcher_killed_between_claim_and_start_loses_nothing():
+    run = runs.create_run({"epochs": 1})
+    runs.pause()
+    runs.submit(run)
+    with queue.transaction() as connection:
+        queue.claim(connection, run.id, "cpu")  # and then it died, before it started anything
+    assert run.status().state == "queued"
+    for process in engine_processes(storage.cache_directory(), "fer.runs.dispatcher"):
+        kill(process.pid)
+    until(lambda: not engine_processes(storage.cache_directory()))
+    runs.pause(paused=False)
+    assert runs.wait(run, 20).state == "finished"
 
 
 def test_twelve_racing_launchers_start_each_run_once(cache, monkeypatch, tmp_path):

@@ -1,0 +1,180 @@
+"""What a user does on the pages, and what must have happened on disk and on screen afterwards."""
+
+import numpy as np
+import pytest
+
+from fer.analysis import outliers
+from fer.augmentation import list_presets
+from fer.data.selection import open_selection
+from fer.emotions import EMOTIONS
+from fer.runs import create_run, list_runs
+from fer.training.config import TrainConfig
+from tests.pages.conftest import open_page
+
+
+def by_label(widgets, label):
+    """The one widget whose label starts with the text."""
+    (found,) = [widget for widget in widgets if widget.label.startswith(label)]
+    return found
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Runs that a page handed to the queue, which does not start them here."""
+    runs = []
+    monkeypatch.setattr("fer.runs.submit", lambda run, *rest: runs.append(run))
+    return runs
+
+
+def test_explore_shows_the_counts_of_the_data_set(demo_dataset):
+    page = open_page("explore")
+    shown = {metric.label: metric.value for metric in page.metric}
+    counts = demo_dataset.counts()
+    assert shown["Images"] == f"{len(demo_dataset):,}"
+    assert shown["Train"] == f"{sum(counts['train'].values()):,}"
+    assert shown["Missing pixels"] == "0"
+
+
+def test_start_queues_exactly_what_the_form_shows(demo_dataset, submitted):
+    page = open_page("train")
+    by_label(page.number_input, "Epochs").set_value(3)
+    by_label(page.number_input, "Batch size").set_value(16)
+    by_label(page.number_input, "Seed").set_value(7)
+    by_label(page.selectbox, "Class weights").set_value("balanced")
+    by_label(page.toggle, "Vary").set_value(True)
+    by_label(page.selectbox, "Augmentation").set_value("C")
+    by_label(page.text_input, "Run name").set_value("from the page")
+    by_label(page.button, "Start training").click()
+    page.run()
+    assert not page.exception
+    assert not page.error
+    (run,) = submitted
+    config: TrainConfig = run.train_config()
+    assert run.name == "from the page"
+    assert (config.epochs, config.batch_size, config.seed) == (3, 16, 7)
+    assert config.class_weights == "balanced"
+    assert config.augmentation == list_presets()["C"]
+    assert config.dataset == demo_dataset.fingerprint
+
+
+def test_an_untouched_form_is_the_recipe_as_it_stands(demo_dataset, submitted):
+    from fer.reproduce import changes
+
+    page = open_page("train")
+    by_label(page.button, "Start training").click()
+    page.run()
+    (run,) = submitted
+    assert changes(run.train_config()) == {}
+
+
+def test_the_page_shows_a_queued_run_and_stop_cancels_it(demo_dataset, monkeypatch):
+    from fer.recipes import recipe_config
+
+    monkeypatch.setattr("fer.runs.lifecycle.ensure_dispatcher", lambda: False)
+    run = create_run(recipe_config("baseline_cnn", demo_dataset.fingerprint), recipe="baseline_cnn")
+    page = open_page("train")
+    by_label(page.button, "Start training").click()  # a second run, in the queue behind nothing
+    page.run()
+    waiting = next(r for r in list_runs() if r.id != run.id)
+    assert waiting.status().state == "queued"
+    by_label(page.button, "Stop").click()
+    page.run()
+    assert waiting.status().state == "stopped"
+
+
+def test_a_preset_saved_on_augment_is_offered_on_train(demo_dataset):
+    page = open_page("augment")
+    by_label(page.slider, "Rotation").set_value(5.0)
+    page.run()
+    by_label(page.text_input, "Save as a preset").set_value("gentle")
+    by_label(page.button, "Save").click()
+    page.run()
+    assert not page.exception
+    assert list_presets()["gentle"].rotation == 5
+    assert "gentle" in [
+        str(o) for o in by_label(open_page("train").selectbox, "Augmentation").options
+    ] or any(
+        "gentle" in str(option) for option in by_label(open_page("train").selectbox, "Augmentation").options
+    )
+
+
+@pytest.fixture
+def scored(demo_dataset):
+    """Made-up autoencoder scores: the error of an image is its index."""
+    errors = np.arange(len(demo_dataset), dtype=np.float32)
+    outliers.save_scores(demo_dataset, outliers.Scores("pca", errors, {"seconds": 1.0}))
+    return errors
+
+
+def test_the_percentile_flags_its_share_and_drop_all_marks_exactly_those(demo_dataset, scored):
+    page = open_page("outliers")
+    assert not page.exception
+    train = demo_dataset.indices("train")
+    expected = train[scored[train] > np.percentile(scored[train], 98)]
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Flagged"] == f"{len(expected):,}"
+    by_label(page.button, "Drop all").click()
+    page.run()
+    assert not page.exception
+    selection = open_selection(demo_dataset, "cleaned")
+    np.testing.assert_array_equal(selection.dropped, expected)
+    by_label(page.button, "Undo all").click()
+    page.run()
+    assert len(open_selection(demo_dataset, "cleaned").dropped) == 0
+
+
+def test_compare_shows_the_numbers_of_the_report(cache_with_run, trained_run):
+    from fer.evaluation.report import run_report
+
+    report = run_report(trained_run, compute=False)
+    page = open_page("compare")
+    assert not page.exception
+    table = page.dataframe[0].value
+    row = table.set_index("measure").loc["Accuracy (%)"].iloc[0]
+    assert row.startswith(f"{100 * report['accuracy']:.2f} [")
+    leaks = table.set_index("measure").loc["of them leaked from training"].iloc[0]
+    assert leaks == f"{report['leaked']:,}"
+
+
+@pytest.mark.parametrize("view", ["Per class", "Confusion", "Errors", "Calibration", "Curves", "Ensemble"])
+def test_every_view_of_compare_runs(view, cache_with_run):
+    page = open_page("compare", view=view)
+    assert not page.exception
+    assert not page.error
+
+
+@pytest.mark.parametrize("view", ["Averages", "Layers", "Own face"])
+def test_every_view_of_explain_runs(view, cache_with_run):
+    page = open_page("explain", show=view)
+    assert not page.exception
+    assert not page.error
+
+
+def test_the_audit_counts_and_one_click_drops_the_leaked_images(demo_dataset):
+    from fer.data.audit import audit
+
+    found = audit(demo_dataset)
+    page = open_page("data")
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Leaked test"] == f"{found['leaked_test_images']:,}"
+    assert shown["Conflicting"] == f"{found['conflicting_groups']:,}"
+    by_label(page.button, "Drop leaked").click()
+    page.run()
+    assert not page.exception
+    dropped = open_selection(demo_dataset, "cleaned").dropped
+    assert len(dropped) > 0
+    assert not np.isin(dropped, demo_dataset.indices("test")).any()
+
+
+def test_a_hostile_address_changes_nothing(cache_with_run):
+    for name in ("compare", "runs", "explain", "explore"):
+        query = {"run": "../../etc", "runs": "../x", "dataset": "<img onerror=alert(1)>", "class": "x" * 300}
+        page = open_page(name, **query)
+        assert not page.exception, name
+        assert not any("onerror" in markdown.value for markdown in page.markdown)
+
+
+def test_every_class_has_a_face_on_the_home_page(demo_dataset):
+    page = open_page("home")
+    html = "".join(str(element.proto) for element in page.get("html"))
+    assert all(emotion in html for emotion in EMOTIONS)

@@ -27,6 +27,7 @@ from keras import layers
 
 from fer.errors import UnknownName, UserError
 from fer.models.blocks import PIXEL_DEVIATION, PIXEL_MEAN, classifier, dense_bn_relu, image_input
+from fer.models.layers import Resize
 
 CHANNELS = ("repeat", "adapter")
 POOLS = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
@@ -83,7 +84,7 @@ def backbone_model(
     inputs, x = image_input(input_shape, preprocessing)
     if preprocessing == "standardise":  # back to the range the backbone's own scaling expects
         x = layers.Rescaling(PIXEL_DEVIATION, PIXEL_MEAN, dtype="float32", name="unit_range")(x)
-    x = layers.Resizing(image_size, image_size, dtype="float32", name="resize")(x)
+    x = Resize(image_size, dtype="float32", name="resize")(x)
     x = _three_channels(x, channels)
     scale, offset = _as_list(details.scale), _as_list(details.offset)
     x = layers.Rescaling(scale, offset, dtype="float32", name="preprocess")(x)
@@ -117,11 +118,17 @@ def fine_tuned(
 
 
 def backbone_layers(model: keras.Model) -> dict[int, keras.layers.Layer]:
-    """The layers of the backbone inside `model` by their index in keras.applications; may be empty."""
+    """The backbone's layers inside `model` by their index in keras.applications, in order from 0.
+
+    Index 0, the application's input, is `preprocess` here, which has no weights. Empty if `model` has no
+    backbone.
+    """
     found = {}
     for layer in model.layers:
         if match := re.match(rf"{PREFIX}(\d+)_", layer.name):
             found[int(match.group(1))] = layer
+    if found:
+        found[0] = model.get_layer("preprocess")
     return dict(sorted(found.items()))
 
 

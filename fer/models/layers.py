@@ -46,3 +46,25 @@ class ClassToken(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[1] + 1, input_shape[2])
+
+
+@keras.saving.register_keras_serializable(package="fer")
+class Resize(layers.Layer):
+    """Resize images bilinearly: (N, h, w, c) → (N, size, size, c). No parameters.
+
+    Not `keras.layers.Resizing`: it is called with training=True unless told otherwise, and in a functional
+    model that reaches the layers after it, so batch normalisation would train during inference (Keras 3.15).
+    """
+
+    def __init__(self, size: int, **settings):
+        super().__init__(**settings)
+        self.size = size
+
+    def call(self, images):
+        return ops.image.resize(images, (self.size, self.size), interpolation="bilinear")
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.size, self.size, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

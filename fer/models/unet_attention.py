@@ -18,6 +18,8 @@ Expected: 64.8 % test accuracy, macro F1 0.62 (study A: Adam 1e-3, 50 epochs, no
 Every Conv is 3×3 same, BN, ReLU, with L2 1e-4; gate = sigmoid(BN(Conv 1×1(skip))), multiplied into it.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -35,7 +37,7 @@ def build(
     separable: bool = False,
 ) -> keras.Model:
     """The network of the module's docstring; `separable` makes the 3×3 convolutions depthwise-separable."""
-    settings = {"bias": True, "l2": l2}
+    settings: dict[str, Any] = {"bias": True, "l2": l2}
 
     def conv(x: keras.KerasTensor, filters: int, layer: str) -> keras.KerasTensor:
         return conv_bn(x, filters, layer, separable=separable and x.shape[-1] > 1, **settings)

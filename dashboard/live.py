@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cached, charts, panels, state
 from fer.errors import UserError
-from fer.runs import Run, list_runs, open_run, resume, stop
+from fer.runs import Run, ensure_dispatcher, list_runs, open_run, resume, stop
 
 STATE_ICONS = {
     "queued": ":material/schedule:",
@@ -67,6 +67,8 @@ def show(run_id: str) -> None:
 def state_line(run: Run) -> None:
     """State, its reason, and Stop or Resume."""
     status = run.status()
+    if status.state == "queued":
+        ensure_dispatcher()  # whoever served the queue may have been killed
     badge, verbs = st.columns([3, 1], vertical_alignment="center")
     badge.badge(status.state, icon=STATE_ICONS[status.state], color=STATE_COLOURS[status.state])
     if status.reason:

@@ -13,7 +13,7 @@ import numpy as np
 _SHIFT = 4  # OpenCV's fixed-point fraction bits
 RGB = tuple[float, float, float]
 Polygons = np.ndarray | Sequence[np.ndarray]  # (K, N, 2), or K of (N, 2)
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+Tone = float | np.ndarray  # a grey level, or (3,) float32 RGB
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class Canvas:
     def shape(self) -> tuple[int, int]:
         return self.pixels.shape[0], self.pixels.shape[1]
 
-    def tone(self, colour: RGB | np.ndarray) -> np.ndarray:
-        """(C,) float32: the colour itself, or its luminance on a grey canvas (ITU-R BT.601)."""
-        colour = np.asarray(colour, dtype=np.float32)
-        return colour if self.pixels.shape[2] == 3 else np.array([colour @ LUMA], dtype=np.float32)
+    def tone(self, colour: RGB | np.ndarray) -> Tone:
+        """The colour itself, or its luminance on a grey canvas (ITU-R BT.601)."""
+        if self.pixels.shape[2] == 3:
+            return np.asarray(colour, dtype=np.float32)
+        return float(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2])
 
     def mask(self, polygons: Polygons, blur: float = 0.0, within: Mask | None = None) -> Mask | None:
         """Coverage of the union of polygons, blurred by a Gaussian of `blur` pixels; None if outside.
@@ -54,9 +55,7 @@ class Canvas:
         origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
         for polygon in fixed:  # one by one: together, overlapping polygons would cancel
             cv2.fillPoly(cover, [polygon - origin], 255, cv2.LINE_AA, _SHIFT)
-        values: np.ndarray = cover * np.float32(1 / 255)
-        if blur > 0.6:  # less is lost when the picture is halved
-            values = cv2.GaussianBlur(values, (0, 0), blur)
+        values = _soften(cover, blur)
         if within is not None:
             values = values * within.values
         return Mask(rows, columns, values)
@@ -70,42 +69,50 @@ class Canvas:
         top, bottom = max((y >> _SHIFT) - margin, 0), min(((y + high) >> _SHIFT) + 1 + margin, height)
         return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
 
-    def blend(self, mask: Mask | None, colour: np.ndarray, alpha: float = 1.0) -> None:
-        """Mix a tone (C,) or pixels (h, w, C) into the canvas where the mask covers it."""
+    def blend(self, mask: Mask | None, colour: Tone, alpha: float = 1.0) -> None:
+        """Mix a tone or pixels (h, w, C) into the canvas where the mask covers it."""
         if mask is not None and alpha > 0:
             box = self.pixels[mask.rows, mask.columns]
             cover = mask.values if alpha == 1 else mask.values * np.float32(alpha)
             box += (np.asarray(colour, dtype=np.float32) - box) * cover[..., None]
 
-    def multiply(self, mask: Mask | None, factor: float | np.ndarray) -> None:
-        """Scale the canvas by `factor` (a number or a tone of C numbers) where the mask covers it."""
+    def multiply(self, mask: Mask | None, factor: Tone) -> None:
+        """Scale the canvas by `factor` where the mask covers it."""
         if mask is not None:
             box = self.pixels[mask.rows, mask.columns]
             box *= 1 + mask.values[..., None] * np.asarray(factor - 1, dtype=np.float32)
 
-    def fill(self, polygons: Polygons, colour: np.ndarray, alpha: float = 1.0, blur: float = 0.0) -> None:
+    def fill(self, polygons: Polygons, colour: Tone, alpha: float = 1.0, blur: float = 0.0) -> None:
         """Paint polygons in one tone."""
         self.blend(self.mask(polygons, blur), colour, alpha)
 
-    def shade(self, polygons: Polygons, factor: float | np.ndarray, blur: float = 0.0) -> None:
+    def shade(self, polygons: Polygons, factor: Tone, blur: float = 0.0) -> None:
         """Darken (factor < 1) or lighten polygons."""
         self.multiply(self.mask(polygons, blur), factor)
 
-    def engrave(self, polygons: np.ndarray, depths: Sequence[float], blur: float = 0.0) -> None:
-        """Darken each polygon by its own depth in [0, 1], in one pass; where they overlap the last counts."""
-        fixed = np.asarray(_fixed_point(polygons))
-        box = self._box(fixed, 2 + int(2.5 * blur))
+    def engrave(
+        self, shapes: Sequence[tuple[np.ndarray, float]], blur: float = 0.0, dark: Tone = 0.0
+    ) -> None:
+        """Darken each polygon by its own depth in [0, 1], in one pass; where they overlap the last counts.
+
+        At depth 1 the canvas is multiplied by `dark`.
+        """
+        fixed = [np.rint(polygon * (1 << _SHIFT)).astype(np.int32) for polygon, _ in shapes]
+        box = self._box(fixed, 2 + int(2.5 * blur)) if shapes else None
         if box is None:
             return
         rows, columns = box
         layer = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
-        fixed -= np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
-        for polygon, depth in zip(fixed, depths, strict=True):
-            cv2.fillPoly(layer, [polygon], round(255 * depth), cv2.LINE_AA, _SHIFT)
-        values: np.ndarray = layer * np.float32(1 / 255)
-        if blur > 0.6:
-            values = cv2.GaussianBlur(values, (0, 0), blur)
-        self.multiply(Mask(rows, columns, values), 0.0)
+        origin = np.array([columns.start << _SHIFT, rows.start << _SHIFT], dtype=np.int32)
+        for polygon, (_, depth) in zip(fixed, shapes, strict=True):
+            cv2.fillPoly(layer, [polygon - origin], round(255 * depth), cv2.LINE_AA, _SHIFT)
+        self.multiply(Mask(rows, columns, _soften(layer, blur)), dark)
+
+
+def _soften(cover: np.ndarray, blur: float) -> np.ndarray:
+    """(h, w) uint8 to float32 in [0, 1], blurred if that is to be seen once the picture is halved."""
+    values = cover * np.float32(1 / 255)
+    return cv2.GaussianBlur(values, (0, 0), blur) if blur > 0.6 else values
 
 
 def _fixed_point(polygons: Polygons) -> np.ndarray | list[np.ndarray]:

@@ -6,18 +6,14 @@ from typing import Any
 import numpy as np
 
 from fer.data.demo.canvas import Canvas
+from fer.data.demo.creases import gather_creases, gather_folds
 from fer.data.demo.expressions import Units, sample_units
-from fer.data.demo.features import (
-    Portrait,
-    draw_brows,
-    draw_creases,
-    draw_eyes,
-    draw_mouth,
-    draw_nose,
-)
+from fer.data.demo.eyes import draw_brows, draw_eyes, shade_sockets
 from fer.data.demo.geometry import Head, Pose
 from fer.data.demo.hair import draw_beard, draw_behind, draw_front_hair, draw_glasses
+from fer.data.demo.mouth import draw_mouth, draw_nose, mouth_curves, shade_chin
 from fer.data.demo.people import Person, sample_person
+from fer.data.demo.portrait import Portrait
 from fer.data.demo.scenes import Scene, cover_face, finish, paint_background, sample_scene
 from fer.data.demo.shading import Light, illuminate
 from fer.emotions import EMOTIONS
@@ -77,7 +73,7 @@ def draw_face(label: int, seed: tuple[int, int], identities: int = 1000) -> tupl
 def render(person: Person, units: Units, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """(48, 48) uint8 grey picture of a person with an expression in a scene."""
     canvas = Canvas(CANVAS_SIZE, CANVAS_SIZE)
-    paint_background(canvas, scene, rng, float(canvas.tone(person.skin).mean()) * 0.9)
+    paint_background(canvas, scene, rng, 0.9 * float(np.mean(person.skin)))
     art = paint_person(
         canvas,
         person,
@@ -116,12 +112,18 @@ def paint_person(
     if skin is not None:
         tone = canvas.tone(person.skin) * shade[skin.rows, skin.columns][..., None]
         canvas.blend(skin, tone + 255 * shine[skin.rows, skin.columns][..., None])
-    draw_eyes(art)
-    draw_creases(art)
-    draw_brows(art)
+    lips = mouth_curves(head, units)
+    shade_sockets(art)
+    shade_chin(art, lips)
+    gather_folds(art)
     draw_nose(art)
+    art.engrave_shadows()
+    draw_eyes(art)
+    draw_brows(art)
     draw_beard(art)
-    draw_mouth(art)
+    draw_mouth(art, lips)
+    gather_creases(art)
+    art.engrave_lines()
     draw_front_hair(art)
     if glasses:
         draw_glasses(art, glasses)

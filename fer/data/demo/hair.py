@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from fer.data.demo.canvas import Mask, ellipse, ribbon, smooth
-from fer.data.demo.features import SIDES, Portrait
-from fer.data.demo.geometry import Head
+from fer.data.demo.portrait import SIDES, Portrait
 
 _LONG = ("long", "fringe")
 _VOLUME = {
@@ -214,6 +213,9 @@ def draw_beard(art: Portrait) -> None:
         )
 
 
+_GLASSES_DEPTH = 0.36
+
+
 def draw_glasses(art: Portrait, kind: str) -> None:
     """Frames in front of the eyes; `sun` hides them."""
     head, canvas, p = art.head, art.canvas, art.head.person
@@ -225,11 +227,11 @@ def draw_glasses(art: Portrait, kind: str) -> None:
     rims, lenses = [], []
     for side in SIDES:
         x, y = side * (p.eye_distance + 0.01) + size[0] * square, 0.02 + size[1] * high
-        points = head.project(np.column_stack([x, y, np.full(24, float(surface_front(head)))]))
+        points = head.project(np.column_stack([x, y, np.full(24, _GLASSES_DEPTH)]))
         lenses.append(points)
         closed = np.concatenate([points, points[:1]])
         rims.append(ribbon(closed, art.px(width)))
-    front = surface_front(head)
+    front = _GLASSES_DEPTH
     bridge = head.project(
         np.array([[-0.12, -0.02, front], [0.0, -0.045, front + 0.02], [0.12, -0.02, front]])
     )
@@ -249,8 +251,3 @@ def draw_glasses(art: Portrait, kind: str) -> None:
     else:
         canvas.fill(lenses, canvas.tone((225, 228, 232)), 0.07)
     canvas.fill([*rims, *bars], metal, 0.9)
-
-
-def surface_front(head: Head) -> float:
-    """Depth at which glasses sit."""
-    return 0.36

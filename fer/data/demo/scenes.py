@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from fer.data.demo.canvas import Canvas, ellipse, ribbon
-from fer.data.demo.features import Portrait
 from fer.data.demo.geometry import Pose
 from fer.data.demo.hair import paint_hair
+from fer.data.demo.portrait import Portrait
 from fer.data.demo.shading import Light
 
 OCCLUSIONS = ("", "hand", "hair", "sunglasses", "object")

@@ -1,4 +1,7 @@
-"""The parts of the Predict page."""
+"""The parts of the Predict page; photos stay in memory and are written nowhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -7,9 +10,27 @@ import streamlit as st
 
 from dashboard import cached, charts, panels
 from fer.errors import UserError
+from fer.prediction import (
+    FORMAT_NAMES,
+    NO_FACE,
+    SUFFIXES,
+    Face,
+    FacePrediction,
+    Options,
+    PhotoResult,
+    decode_photo,
+    describe,
+    face_from_box,
+    find_faces,
+    place_heatmap,
+    predict_files,
+    read_zip,
+    table_rows,
+)
 from fer.runs import Run
 
-UPLOAD_TYPES = ["jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp"]
+UPLOAD_TYPES = [suffix.lstrip(".") for suffix in SUFFIXES]
+UNSURE = 0.5  # below this probability of the best class an answer is called unsure
 
 
 def photo_input() -> bytes | None:
@@ -30,84 +51,181 @@ def photo_input() -> bytes | None:
 
 
 def empty_state() -> None:
+    """What can be given, and what happens to it."""
     st.info(
-        "Choose a photo: any JPEG, PNG, WebP, HEIC, AVIF or GIF up to 50 megapixels. It stays in memory, "
-        "is written nowhere and sent to nobody.",
+        f"Choose a photo: {FORMAT_NAMES}, up to 50 megapixels. It stays in memory, is written nowhere "
+        "and sent to nobody.",
         icon=":material/lock:",
     )
 
 
 def no_face() -> None:
     """What to do when nothing was found."""
-    st.warning(
-        "No face found. Try a photo where the face looks at the camera, is well lit and at least 40 pixels "
-        "wide, or crop it closer.",
-        icon=":material/face_retouching_off:",
-    )
+    st.warning(f"{NO_FACE} Or draw the box by hand below.", icon=":material/face_retouching_off:")
+
+
+def options() -> Options:
+    """Test-time augmentation, dropout spread and the threshold of the unsure state."""
+    with st.expander("Options", icon=":material/tune:"):
+        views = st.toggle(
+            "Average over ten mirrored and shifted copies",
+            help="Test-time augmentation: slower, often better",
+        )
+        passes = st.slider(
+            "Dropout passes for a spread", 0, 50, 0, 10, help="MC dropout (Gal & Ghahramani 2016); 0 is off"
+        )
+        threshold = st.slider("Call it unsure below (%)", 0, 90, round(100 * UNSURE), 5) / 100
+    return Options(views=views, dropout_passes=passes, unsure_below=threshold)
 
 
 def show(content: bytes, runs: list[Run]) -> None:
     """The photo with its faces boxed, and every run's seven probabilities for each face."""
-    from fer.prediction import decode_photo
-
+    chosen = options()
     try:
         photo = decode_photo(content)
         with st.spinner("Looking for faces …"):
-            found = cached.predictor(tuple(run.directory for run in runs)).predict(photo)
+            faces = find_faces(photo)
     except UserError as error:
         st.error(panels.plain(error))
         return
-    st.image(
-        boxed(photo, [face.box for face in found]),
-        caption=f"{len(found)} face{'s' * (len(found) != 1)} found",
-        width=640,
-    )
-    if not found:
+    drawn = _box_by_hand(photo, faces)
+    faces = [drawn, *faces] if drawn else faces
+    st.image(boxed(photo, [face.box for face in faces]), width=640)
+    if not faces:
         no_face()
         return
+    with st.spinner("Predicting …"):
+        found = cached.predictor(tuple(run.directory for run in runs)).predict(photo, chosen, faces)
+    st.caption(describe(found))
     rows = []
     for number, face in enumerate(found, 1):
-        st.subheader(f"Face {number}: {face.emotion}", anchor=False)
-        grid = st.grid(4, min_column_width=240)
-        with grid.cell():
-            panels.faces([face.crop], ["what the models see: 48 × 48 pixels"], size=200)
-        for run in runs:
-            values = face.probabilities[run.id]
-            with grid.cell():
-                st.markdown(f"**{panels.plain(run.name)}**")
-                st.plotly_chart(
-                    charts.probabilities(values),
-                    key=f"predict-{number}-{run.id}",
-                    config={"displaylogo": False},
-                    alt="Probability of each expression",
-                )
-            rows.append({"face": number, "model": run.name, **values})
-    panels.table(pd.DataFrame(rows), "predictions")
+        _one_face(number, face, photo, runs)
+        rows += [
+            {"face": number, "model": run.name, **face.probabilities[run.id]}
+            for run in runs
+            if run.id in face.probabilities
+        ]
+    decimals = {name: st.column_config.NumberColumn(format="%.3f") for name in found[0].ensemble}
+    panels.table(pd.DataFrame(rows), "predictions", column_config=decimals)
     st.caption(
         "An expression is not a feeling, and these models are often wrong: do not decide anything about "
         "a person by them."
     )
 
 
-def boxed(photo: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> np.ndarray:
-    """(H, W, 3) uint8 copy of the photo, at most 1,280 pixels wide, with numbered boxes."""
-    scale = min(1.0, 1280 / max(photo.shape[:2]))
-    shown = (
-        cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        if scale < 1
-        else photo.copy()
+def _box_by_hand(photo: np.ndarray, faces: Sequence[Face]) -> Face | None:
+    """A box set with sliders, for a face that was missed."""
+    height, width = photo.shape[:2]
+    with st.expander("A face is missing or cut badly? Draw its box", icon=":material/crop:"):
+        if not st.toggle("Use a box of mine", value=False, key="own-box"):
+            return None
+        across = st.slider("Left and right edge (pixels)", 0, width, (width // 4, 3 * width // 4))
+        down = st.slider("Top and bottom edge (pixels)", 0, height, (height // 4, 3 * height // 4))
+        try:
+            box = (float(across[0]), float(down[0]), float(across[1] - across[0]), float(down[1] - down[0]))
+            return face_from_box(photo, box)
+        except UserError as error:
+            st.warning(panels.plain(error))
+            return None
+
+
+def _one_face(number: int, face: FacePrediction, photo: np.ndarray, runs: list[Run]) -> None:
+    """Crop, verdict, each model's bars, and the heat map on the photo."""
+    sure = "" if face.sure else " – unsure"
+    st.subheader(f"Face {number}: {face.emotion} ({100 * face.confidence:.0f} %){sure}", anchor=False)
+    grid = st.grid(4, min_column_width=230)
+    with grid.cell():
+        panels.faces([face.crop], ["what the models see: 48 × 48 pixels"], size=180)
+    for run in runs:
+        if run.id not in face.probabilities:
+            continue
+        with grid.cell():
+            st.markdown(f"**{panels.plain(run.name)}**")
+            _bars(face.probabilities[run.id], f"predict-{number}-{run.id}", face.spread.get(run.id))
+    if len(runs) > 1:
+        with grid.cell():
+            st.markdown("**All together (mean)**")
+            _bars(face.ensemble, f"predict-{number}-ensemble", None)
+    if st.toggle("Show where the first model looks", key=f"heat-{number}"):
+        _heat(face, photo, runs[0])
+
+
+def _bars(values: Mapping[str, float], key: str, spread: Mapping[str, float] | None) -> None:
+    figure = charts.probabilities(values)
+    st.plotly_chart(figure, key=key, config={"displaylogo": False}, alt="Probability of each expression")
+    if spread:
+        best = max(values, key=values.__getitem__)
+        st.caption(f"Spread over the dropout passes: {best} ± {100 * spread[best]:.1f} points.")
+
+
+def _heat(face: FacePrediction, photo: np.ndarray, run: Run) -> None:
+    from fer.emotions import EMOTIONS
+    from fer.explanation import explain
+
+    classes = tuple(run.config.get("classes") or EMOTIONS)
+    try:
+        with st.spinner("Computing Grad-CAM …"):
+            found = explain(cached.model(run.directory), face.crop, classes=classes)
+    except UserError as error:
+        st.warning(panels.plain(error))
+        return
+    heat = place_heatmap(photo.shape, face.face, found.heatmap)
+    colours = cv2.cvtColor(
+        cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB
     )
+    share = 0.55 * heat[..., None] ** 0.5
+    mixed = (photo * (1 - share) + colours * share).astype(np.uint8)
+    st.image(shrunk(mixed)[0], caption=f"Grad-CAM for {found.target}, {run.name}", width=640)
+
+
+def shrunk(photo: np.ndarray, side: int = 1280) -> tuple[np.ndarray, float]:
+    """The photo with its longer side at most `side` pixels, and the scale."""
+    scale = min(1.0, side / max(photo.shape[:2]))
+    if scale == 1.0:
+        return photo.copy(), scale
+    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
+
+
+def boxed(photo: np.ndarray, boxes: Sequence[tuple[float, float, float, float]]) -> np.ndarray:
+    """(H, W, 3) uint8 copy of the photo, at most 1,280 pixels long, with numbered boxes."""
+    shown, scale = shrunk(photo)
     thick = max(2, round(max(shown.shape) / 300))
     for number, (x, y, w, h) in enumerate(boxes, 1):
         left, top, right, bottom = (round(v * scale) for v in (x, y, x + w, y + h))
         cv2.rectangle(shown, (left, top), (right, bottom), (255, 176, 0), thick)
-        cv2.putText(
-            shown,
-            str(number),
-            (left + thick, max(top - 2 * thick, 12)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            max(0.5, thick / 4),
-            (255, 176, 0),
-            thick,
-        )
+        place = (left + thick, max(top - 2 * thick, 12))
+        size = max(0.5, thick / 4)
+        cv2.putText(shown, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 176, 0), thick)
     return shown
+
+
+def batch(runs: list[Run]) -> None:
+    """Many photos, or a zip of them: a table with crops, progress and CSV."""
+    files = st.file_uploader(
+        "Photos, or zips of photos", [*UPLOAD_TYPES, "zip"], accept_multiple_files=True, max_upload_size=200
+    )
+    if not files:
+        empty_state()
+        return
+    sources: list[tuple[str, Any]] = []
+    for file in files:
+        if file.name.lower().endswith(".zip"):
+            try:
+                sources += list(read_zip(file.getvalue()))
+            except UserError as error:
+                st.warning(f"{panels.plain(file.name)}: {panels.plain(error)}")
+        else:
+            sources.append((file.name, file.getvalue()))
+    bar = st.progress(0.0, text=f"0 of {len(sources)} photos")
+    results: list[PhotoResult] = []
+    predictor = cached.predictor(tuple(run.directory for run in runs))
+    for done, result in enumerate(predict_files(predictor, sources), 1):
+        results.append(result)
+        bar.progress(done / max(len(sources), 1), text=f"{done} of {len(sources)} photos")
+    bar.empty()
+    frame = pd.DataFrame(table_rows(results))
+    found = [face for result in results for face in result.faces]
+    captions = [f"{face.emotion} {100 * face.confidence:.0f} %" for face in found[:200]]
+    panels.faces([face.crop for face in found[:200]], captions, size=72)
+    panels.table(frame, "batch")
+    st.caption(f"{len(results)} photos, {len(found)} faces.")

@@ -242,8 +242,7 @@ def _report_text(result: dict[str, Any]) -> str:
 
 
 def predict(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
-    from fer.emotions import EMOTIONS
-    from fer.prediction import Predictor, decode_photo
+    from fer.prediction import NO_FACE, Predictor, read_photo
 
     run = _model_run(options.model)
     predictor = Predictor([run.directory])
@@ -251,20 +250,16 @@ def predict(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
     for number, file in enumerate(options.images):
         progress(number / len(options.images), file)
         try:
-            try:
-                content = Path(file).read_bytes()
-            except OSError as error:
-                raise UserError(f"Cannot read {file!r}: {error.strerror}.") from error
-            found = predictor.predict(decode_photo(content, Path(file).name))
+            found = predictor.predict(read_photo(file))
             faces = [
                 {
-                    "box": list(map(int, face.box)),
+                    "box": [int(value) for value in face.box],
                     "emotion": face.emotion,
-                    "probabilities": {e: float(face.probabilities[run.id][e]) for e in EMOTIONS},
+                    "probabilities": face.probabilities[run.id],
                 }
                 for face in found
             ]
-            error_text = None if faces else "No face was found; try a closer, frontal, well-lit photo."
+            error_text = None if faces else NO_FACE
             rows.append({"file": file, "faces": faces, "error": error_text})
         except UserError as error:
             rows.append({"file": file, "faces": [], "error": str(error)})

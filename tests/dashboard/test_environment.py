@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -415,3 +416,36 @@ def test_real_requirement_files_say_what_they_need():
         for line in lines[environment.BASE]
         if line.startswith("tensorflow")
     ]
+
+
+OPTIONAL = {
+    "jax",
+    "torch",
+    "ray",
+    "mlflow",
+}  # other backends and extras: imported only where they are asked for
+
+
+def test_every_package_that_is_imported_is_required():
+    """In `fer`, `dashboard` and `pages`: nothing comes only by way of another package."""
+    required = {name.lower() for name in environment._packages(ROOT / environment.BASE)}
+    providers = packages_distributions()
+    missing: dict[str, str] = {}
+    for folder in ("fer", "dashboard", "pages"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for module in _imported(path):
+                names = {name.lower().replace("_", "-") for name in providers.get(module, [module])}
+                if not names & required and module not in OPTIONAL:
+                    missing[module] = str(path.relative_to(ROOT))
+    assert not missing
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level names of the packages a file imports, without the standard library's and our own."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"fer", "dashboard", "pages", "__future__"}

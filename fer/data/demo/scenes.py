@@ -207,6 +207,6 @@ def _level(image: np.ndarray, mean: float, deviation: float) -> np.ndarray:
     No more than 1.8-fold at a time: stretched further, a face on a wall of its own grey would burn out.
     """
     for _ in range(2):
-        middle, spread = cv2.meanStdDev(image)
-        image = np.clip((image - middle[0, 0]) * min(deviation / max(spread[0, 0], 1.0), 1.8) + mean, 0, 255)
+        middle, spread = (float(value[0, 0]) for value in cv2.meanStdDev(image))
+        image = np.clip((image - middle) * min(deviation / max(spread, 1.0), 1.8) + mean, 0, 255)
     return np.asarray(image, dtype=np.float32)

@@ -73,8 +73,9 @@ def illuminate(
     y, x = np.mgrid[0:grid_h, 0:grid_w].astype(np.float32)
     pose = head.pose
     scale = pose.scale * 1.035
-    camera_x = ((x + 0.5) * (width / grid_w) + columns.start - pose.centre[0]) / scale + pose.offset[0]
-    camera_y = ((y + 0.5) * (height / grid_h) + rows.start - pose.centre[1]) / scale + pose.offset[1]
+    offset_x, offset_y = pose.offset.tolist()  # Python numbers keep the arrays float32
+    camera_x = ((x + 0.5) * (width / grid_w) + columns.start - pose.centre[0]) / scale + offset_x
+    camera_y = ((y + 0.5) * (height / grid_h) + rows.start - pose.centre[1]) / scale + offset_y
     normal, hit_x, hit_y = _ellipsoid(camera_x.ravel(), camera_y.ravel(), pose.rotation.astype(np.float32))
     slope_x, slope_y = _slopes(hit_x, hit_y, bumps(head, units))
     normal[0] -= slope_x * np.maximum(normal[2], 0)
@@ -89,7 +90,8 @@ def illuminate(
     half = lamp + pose.rotation.T[:, 2]
     half /= np.sqrt(half @ half)
     gloss = np.maximum(half.astype(np.float32) @ normal, 0) ** 2
-    gloss = light.gloss * gloss * gloss**2 * gloss**4  # to the 14th
+    gloss_4 = gloss * gloss
+    gloss = light.gloss * gloss * gloss_4 * gloss_4 * gloss_4  # to the 14th; `**` is slow
     enlarge = (width, height)
     shade = cv2.resize(lit.reshape(grid_h, grid_w), enlarge, interpolation=cv2.INTER_LINEAR)
     shine = cv2.resize(gloss.reshape(grid_h, grid_w), enlarge, interpolation=cv2.INTER_LINEAR)

@@ -7,8 +7,8 @@ import numpy as np
 
 from fer import storage
 from fer.data.dataset import SPLITS, Dataset, list_datasets, open_dataset, pixel_hashes, save_dataset
-from fer.data.demo.faces import draw_face
 from fer.data.demo.outliers import OUTLIER_KINDS, draw_outliers
+from fer.data.demo.parallel import draw_many
 from fer.data.demo.plan import Plan, make_plan
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -95,15 +95,17 @@ def planted_numbers(images: np.ndarray, plan: Plan) -> dict[str, int]:
 
 
 def _draw(plan: Plan, seed: int, progress: Progress | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Each original once, then the copies, then the outliers in their places."""
     count = len(plan.labels)
-    images = np.empty((count, 48, 48), dtype=np.uint8)
-    factors: list[dict[str, Any]] = [{} for _ in range(count)]
-    identities = count // 3
-    for index in range(count):
-        origin = int(plan.source[index])
-        images[index], factors[index] = draw_face(int(plan.labels[origin]), (seed, origin), identities)
-        if progress and index % 50 == 0:
-            progress(index / count, f"Drawing demo faces: {index:,} of {count:,}")
+    originals = np.unique(plan.source)
+
+    def report(drawn: int) -> None:
+        if progress:
+            progress(0.98 * drawn / len(originals), f"Drawing demo faces: {drawn:,} of {len(originals):,}")
+
+    drawn, records = draw_many(plan.labels[originals].tolist(), originals.tolist(), seed, count // 3, report)
+    place = np.searchsorted(originals, plan.source)
+    images, factors = drawn[place], [dict(records[position]) for position in place]
     for kind in OUTLIER_KINDS:
         places = [index for index, planted in enumerate(plan.outliers) if planted == kind]
         images[places] = draw_outliers(kind, len(places), seed)

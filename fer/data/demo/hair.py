@@ -85,7 +85,9 @@ def draw_behind(art: Portrait, cloth: tuple[float, float, float]) -> None:
     middle = neck.mean(axis=0)
     canvas.fill([neck], art.lit(np.array(p.skin) * 0.62, middle, 0.7), blur=art.px(0.02))
     canvas.shade([smooth(head.project(_UNDER_CHIN))], 0.72, art.px(0.06))
-    canvas.fill([smooth(head.project(_SHOULDERS))], art.lit(cloth, middle, 0.5), blur=art.px(0.02))
+    shoulders = head.project(_SHOULDERS)
+    if shoulders[:, 1].min() < canvas.shape[0]:
+        canvas.fill([smooth(shoulders)], art.lit(cloth, middle, 0.5), blur=art.px(0.02))
     if p.style == "bald":
         _lit_skin(art, canvas.mask([head.cap(0.02, 0.0)]))
     else:

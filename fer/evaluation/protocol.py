@@ -101,9 +101,8 @@ def _exclusions(run: TrainedRun) -> list[str]:
     if removed:
         found.append(f"without the class{'es' if len(removed) > 1 else ''} {', '.join(removed)}")
     if run.config.get("selection"):
-        version = run.environment.get("selection_version")
-        stated = f", version {version}" if version is not None else ""
-        found.append(f"training and validation images by selection {run.config['selection']!r}{stated}")
+        used = run.environment.get("selection") or run.config["selection"]
+        found.append(f"training and validation images by selection {used!r}")
     per_class = (run.config.get("split") or {}).get("per_class")
     if per_class:
         found.append(f"at most {per_class:,} training images of each class")

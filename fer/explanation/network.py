@@ -251,14 +251,15 @@ def _reconnected(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> A
 def _without_softmax(outputs: Any) -> Any:
     """The scores a final softmax is taken of; their logarithm where the last layer is something else."""
     last = outputs._keras_history.operation
+    source = last._inbound_nodes[outputs._keras_history.node_index].input_tensors[0]
     activation = getattr(last, "activation", None)
     if isinstance(last, keras.layers.Softmax) or (
         isinstance(last, keras.layers.Activation) and activation is keras.activations.softmax
     ):
-        return last.input
+        return source
     if isinstance(last, keras.layers.Dense) and activation is keras.activations.softmax:
         linear = keras.layers.Dense(last.units, use_bias=last.use_bias, name=f"{last.name}_scores")
-        scores = linear(last.input)
+        scores = linear(source)
         linear.set_weights(last.get_weights())
         return scores
     if activation is keras.activations.linear and isinstance(last, keras.layers.Dense):

@@ -202,3 +202,17 @@ def _quality(cache: str, fingerprint: str) -> Any:
     from fer.analysis.quality import quality as compute
 
     return compute(_dataset(cache, fingerprint))
+
+
+def watermark_scores(fingerprint: str) -> Any:
+    """(N,) float32 watermark scores if they are stored, else None; nothing is computed here."""
+    from fer.analysis.watermarks import stored_scores
+
+    return stored_scores(dataset(fingerprint))
+
+
+def compute_watermarks(opened: Dataset, progress: Any) -> None:
+    """Compute and store the watermark scores of a data set."""
+    from fer.analysis.watermarks import watermark_scores as compute
+
+    compute(opened, progress)

@@ -351,3 +351,42 @@ def dimensions(values: np.ndarray, name: str) -> go.Figure:
     """Mean activation of every embedding dimension of a transformer block (study C)."""
     figure = go.Figure(go.Bar(x=np.arange(len(values)), y=values, marker_color=SERIES[0]))
     return _finish(figure, f"Dimension of {name}", "Mean activation over the patches", height=260)
+
+
+def quality_boxes(values: Mapping[str, np.ndarray], unit: str) -> go.Figure:
+    """Quartiles and 1.5-times whiskers of a measure for every class, computed here, not in the browser."""
+    figure = go.Figure()
+    for emotion, of_class in values.items():
+        low, first, middle, third, high = np.percentile(of_class, [2.5, 25, 50, 75, 97.5])
+        figure.add_box(
+            name=emotion,
+            x=[emotion],
+            lowerfence=[low],
+            q1=[first],
+            median=[middle],
+            q3=[third],
+            upperfence=[high],
+            mean=[float(of_class.mean())],
+            marker_color=COLOURS[emotion],
+            showlegend=False,
+        )
+    return _finish(figure, "Expression (box: quartiles; whiskers: 95 % of the images)", unit)
+
+
+def embedding(points: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> go.Figure:
+    """A map of images, one point each in the colour of its class; `customdata` holds the index."""
+    figure = go.Figure()
+    for number, emotion in enumerate(EMOTIONS):
+        mine = labels == number
+        figure.add_scattergl(
+            x=points[mine, 0],
+            y=points[mine, 1],
+            mode="markers",
+            name=emotion,
+            marker={"size": 4, "color": COLOURS[emotion], "opacity": 0.7},
+            customdata=indices[mine][:, None],
+            hovertemplate=f"{emotion}, image %{{customdata[0]}}<extra></extra>",
+        )
+    figure = _finish(figure, "First coordinate (no unit)", "Second coordinate (no unit)", height=600)
+    figure.update_layout(dragmode="lasso")
+    return figure

@@ -1,13 +1,15 @@
 """The parts of the Data page."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, importing, jobs, panels, selecting
+from dashboard import cached, importing, jobs, panels, selecting, state
 from fer import storage
 from fer.data.audit import Group
 from fer.data.dataset import SPLITS, Dataset, delete_dataset, list_datasets, rename_dataset
@@ -18,7 +20,21 @@ from fer.errors import UserError
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # who is elsewhere must not open files of this computer by path
 
 
-def listing(dataset: Dataset | None) -> None:
+def choose_view() -> str:
+    """Which view is shown; only that one is computed."""
+    return st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="Imported",
+        required=True,
+        key=state.DATA_VIEW,
+        bind="query-params",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+
+
+def listing(dataset: Dataset) -> None:
     """Every data set, and renaming or deleting the chosen one."""
     rows = [
         {
@@ -41,8 +57,6 @@ def listing(dataset: Dataset | None) -> None:
             "imported": st.column_config.DatetimeColumn(format="distance"),
         },
     )
-    if dataset is None:
-        return
     quarantined = dataset.meta.get("quarantined") or []
     if quarantined:
         with st.expander(
@@ -81,7 +95,7 @@ def _verb(action: Any) -> None:
     st.rerun()
 
 
-def import_form() -> None:
+def import_form(dataset: Dataset) -> None:
     """Import from a path, an upload, Kaggle, or the demo."""
     st.write(
         "FER-2013 as a folder (`train/<class>/*.jpg`, `test/<class>/*.jpg`), a zip of it, or the "
@@ -150,10 +164,8 @@ def _import(source: str, name: str) -> None:
     panels.go_to("explore", "Explore it", dataset=result["name"])
 
 
-def audit(dataset: Dataset | None) -> None:
+def audit(dataset: Dataset) -> None:
     """Exact duplicates, leaks, conflicts and flat images of the chosen data set."""
-    if dataset is None:
-        return
     found = cached.audit(dataset.fingerprint)
     described = (
         ("Missing pixels", "missing_pixels", "Pixels that are not a number"),
@@ -177,9 +189,8 @@ def audit(dataset: Dataset | None) -> None:
         "A group leaks when it has images in train and in test; it conflicts when its images carry "
         "different labels."
     )
-    _groups(dataset)
     _clean(dataset, found)
-    _near(dataset)
+    _groups(dataset)
 
 
 def _clean(dataset: Dataset, found: dict[str, int]) -> None:
@@ -206,11 +217,10 @@ def _drop(dataset: Dataset, name: str) -> None:
         st.toast(f"{len(made.dropped):,} images dropped in {panels.plain(name)}, version {made.version}.")
 
 
-def _near(dataset: Dataset) -> None:
+def near_duplicates(dataset: Dataset) -> None:
     """Similar but not identical images, found in the background, at a distance of one's choice."""
     from fer.data import near_duplicates as near
 
-    st.subheader("Near duplicates", anchor=False)
     jobs.watch("near_duplicates", dataset.fingerprint)
     if near.stored_pairs(dataset) is None:
         st.write(
@@ -263,3 +273,58 @@ def _show_groups(dataset: Dataset, groups: list[Group], key: str) -> None:
             members = list(group.members)[:12]
             captions = [f"{EMOTIONS[dataset.labels[i]]}\n{SPLITS[dataset.splits[i]]}" for i in members]
             panels.faces(dataset.images[members], captions, [dataset.names[i] for i in members], size=90)
+
+
+def label_issues(dataset: Dataset) -> None:
+    """Probable label errors, ranked by what runs say about images they never trained on."""
+    from fer.analysis.label_issues import find_label_issues, out_of_sample
+
+    runs = panels.choose_runs("Judged by")
+    runs = [run for run in runs if run.config.get("dataset") == dataset.fingerprint]
+    if not runs:
+        st.info("Choose runs that were trained on this data set; the runs of a k-fold judge all of train.")
+        return
+    indices, probabilities = out_of_sample(dataset, [run.directory for run in runs])
+    found = find_label_issues(dataset, indices, probabilities)
+    panels.metrics(
+        {
+            "Images judged": f"{len(found.indices):,}",
+            "Probably wrong": (f"{int(found.probable.sum()):,}", "cleanlab's estimate"),
+        }
+    )
+    order = st.segmented_control(
+        "Show", ["Probable errors", "All, by doubt"], default="Probable errors", required=True
+    )
+    keep = np.flatnonzero(found.probable) if order == "Probable errors" else np.arange(len(found.indices))
+    if not len(keep):
+        st.info("No probable label error.")
+        return
+    size = 24
+    page = st.pagination(-(-len(keep) // size), key=f"issues-{len(keep)}")
+    here = keep[(page - 1) * size : page * size]
+    name = selecting.choose(dataset)
+    decided = selecting.decisions(dataset, name)
+    shown = found.indices[here]
+    captions = [
+        f"{n}. given {EMOTIONS[found.given[i]]}\nrather {EMOTIONS[found.suggested[i]]} "
+        f"{selecting.caption(decided.get(int(found.indices[i])))}"
+        for n, i in enumerate(here, 1)
+    ]
+    panels.faces(dataset.images[shown], captions, [dataset.names[i] for i in shown], size=110)
+    selecting.marks(dataset, name, list(shown), found.indices[keep], f"issues-{page}", "probable label error")
+    selecting.summary(dataset, name)
+    panels.note(
+        "Confident learning (Northcutt et al. 2021, cleanlab): a network that never saw an image, nor "
+        "a copy of "
+        "it, and is surer of another class than it usually is of that class, is evidence against the label. "
+        "FER-2013's labels are noisy and so are the networks: look before you relabel."
+    )
+
+
+VIEWS: dict[str, Callable[[Dataset], None]] = {
+    "Imported": listing,
+    "Import": import_form,
+    "Audit": audit,
+    "Near duplicates": near_duplicates,
+    "Label issues": label_issues,
+}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import controls, jobs, panels, state
+from dashboard import cached, controls, jobs, panels, state
 from fer.analysis.denoising import METHODS, DenoiseConfig, compare
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
@@ -137,3 +137,26 @@ def apply(dataset: Dataset, config: DenoiseConfig) -> None:
                 {"dataset": dataset.fingerprint, "name": name.strip(), "denoising": config.to_json()},
             )
             st.rerun()
+
+
+def watermarks(dataset: Dataset) -> None:
+    """Images ranked by how much they look stamped."""
+    st.subheader("Watermark finder", anchor=False)
+    scores = cached.watermark_scores(dataset.fingerprint)
+    if scores is None:
+        if not st.button("Rank the images by their watermark score", icon=":material/branding_watermark:"):
+            return
+        bar = st.progress(0.0, text="Scoring …")
+        cached.compute_watermarks(dataset, lambda fraction, text: bar.progress(min(fraction, 1.0), text=text))
+        st.rerun()
+    order = np.argsort(-scores, kind="stable")
+    size = 24
+    page = st.pagination(-(-len(order) // size), key="watermark-page")
+    shown = order[(page - 1) * size : page * size]
+    captions = [f"{EMOTIONS[dataset.labels[i]]}\n{scores[i]:.1f}" for i in shown]
+    panels.faces(dataset.images[shown], captions, [dataset.names[i] for i in shown], size=84)
+    panels.note(
+        "The score is the answer (a logit; higher is likelier) of a network of 9,937 weights that was "
+        "trained on "
+        "faces with and without drawn stamps; the four examples of study A were left out of that training."
+    )

@@ -17,3 +17,4 @@ with result:
     denoising.comparison(dataset, index, config)
 denoising.every_method(dataset, index, config)
 denoising.apply(dataset, config)
+denoising.watermarks(dataset)

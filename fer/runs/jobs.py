@@ -21,6 +21,7 @@ JOBS: dict[str, str] = {
     "train": "fer.training.job:run",
     "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
+    "embedding": "fer.analysis.embedding:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",
 }

@@ -117,8 +117,7 @@ def _work(run: Run, stopper: Stopper, progress: Progress) -> dict[str, Any]:
     metrics = result.get("metrics") or {}
     if not result.get("stopped"):
         return {"state": "finished", "metrics": metrics}
-    epochs = len(files.history_rows(run.directory))
-    reason = result.get("reason") or stopper.reason(epochs)
+    reason = result.get("reason") or stopper.reason()
     return {"state": "stopped", "reason": reason, "remedy": status.RESUME, "metrics": metrics}
 
 

@@ -54,3 +54,9 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, UserError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def after_epochs(directory: Path) -> str:
+    """' after epoch 3' for a training that completed three, else ''."""
+    epochs = len(history_rows(directory))
+    return f" after epoch {epochs}" if epochs else ""

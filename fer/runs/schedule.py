@@ -104,10 +104,10 @@ def end_family(record: dict[str, Any]) -> list[int]:
 
 def forced_stop(directory: Path) -> dict[str, Any]:
     """How a run is recorded that had to be killed after Stop."""
-    epochs = len(files.history_rows(directory))
+    when = files.after_epochs(directory)
     return {
         "state": "stopped",
-        "reason": f"Stopped by you after epoch {epochs}; it was busy and had to be ended by force.",
+        "reason": f"Stopped by you{when}; it was busy and had to be ended by force.",
         "remedy": status.RESUME,
     }
 

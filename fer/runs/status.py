@@ -19,7 +19,7 @@ ENDED: tuple[str, ...] = STATES[2:]
 RESUMABLE: tuple[str, ...] = ("stopped", "failed", "killed", "interrupted")
 
 OUT_OF_MEMORY = "out_of_memory"
-RESUME = "Resume it: training goes on after the last completed epoch."
+RESUME = "Resume it: it goes on after what it has completed."
 CANCELLED = {"state": "stopped", "reason": "Cancelled before it started.", "remedy": "Start it again."}
 LOST = {
     "state": "interrupted",

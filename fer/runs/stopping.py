@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.runs import schedule
+from fer.runs.files import after_epochs
 
 
 class Stopper:
@@ -30,14 +31,16 @@ class Stopper:
             self._file_seen = schedule.stop_requested(self.directory)
         return bool(self.signal) or self._file_seen
 
-    def reason(self, epochs: int) -> str:
+    def reason(self) -> str:
+        """Who ended the job and when, as a sentence."""
+        when = after_epochs(self.directory)
         if schedule.stop_requested(self.directory):
-            return f"Stopped by you after epoch {epochs}."
+            return f"Stopped by you{when}."
         if self.signal == "SIGINT":
-            return f"Stopped with Ctrl-C after epoch {epochs}."
+            return f"Stopped with Ctrl-C{when}."
         if self.signal:
-            return f"Its process was asked to end ({self.signal}) after epoch {epochs}."
-        return f"Stopped after epoch {epochs}."
+            return f"Its process was asked to end ({self.signal}){when}."
+        return f"Stopped{when}."
 
     @contextmanager
     def listening(self) -> Iterator[None]:

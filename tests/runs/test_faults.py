@@ -74,7 +74,7 @@ def test_supervisor_killed_then_stopped():
     run = running()
     kill(files.read_record(run.directory)["supervisor"]["pid"])
     assert runs.stop(run).state == "stopped"
-    assert "epoch" in run.status().reason
+    assert run.status().reason.startswith("Stopped by you")
 
 
 @pytest.mark.parametrize("wait", [True, False])

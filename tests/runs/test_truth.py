@@ -14,7 +14,7 @@ from fer import runs, storage
 from fer.errors import UserError
 from fer.runs import files, locks, processes, queue, status
 from fer.runs.processes import Identity
-from tests.runs.runkit import running, start, until
+from tests.runs.runkit import engine_processes, running, start, until
 
 
 def recorded_running(trainer: Identity, **changes: object) -> runs.Run:
@@ -157,8 +157,11 @@ def test_a_damaged_status_reads_as_damaged_and_can_be_resumed():
     assert runs.wait(run, 20).state == "finished"
 
 
-def test_a_lost_queue_leaves_its_waiting_runs_interrupted_and_resumable():
+def test_a_lost_queue_leaves_its_waiting_runs_interrupted_and_resumable(cache):
     first, second = running(), start(epochs=1)
+    for process in engine_processes(cache, "fer.runs.dispatcher"):
+        process.kill()  # so that nobody writes to the file while it is being damaged
+    until(lambda: not engine_processes(cache, "fer.runs.dispatcher"))
     queue.path().write_bytes(b"this is no database" * 1000)
     for suffix in ("-wal", "-shm"):
         queue.path().with_name(queue.path().name + suffix).unlink(missing_ok=True)

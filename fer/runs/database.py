@@ -38,30 +38,36 @@ def path() -> Path:
 @contextmanager
 def transaction() -> Iterator[sqlite3.Connection]:
     """One writer at a time across all processes; rolled back on an exception, durable when it returns."""
-    connection = _connect()
-    try:
+    with reading() as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
         except BaseException:
-            connection.rollback()
+            if connection.in_transaction:
+                connection.rollback()
             raise
         connection.commit()
-    except sqlite3.OperationalError as error:
-        raise _explained(error) from error
-    finally:
-        connection.close()
 
 
 @contextmanager
 def reading() -> Iterator[sqlite3.Connection]:
+    """A connection that is closed afterwards; what goes wrong with the file becomes a sentence."""
     connection = _connect()
+    damage: sqlite3.DatabaseError | None = None
     try:
         yield connection
     except sqlite3.OperationalError as error:
         raise _explained(error) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        damage = error
     finally:
         connection.close()
+    if damage is not None:
+        _set_aside()
+        text = "The queue was damaged and has been put aside. Try again; resume the runs that were waiting."
+        raise UserError(text) from damage
 
 
 def _connect() -> sqlite3.Connection:
@@ -92,12 +98,19 @@ def _open() -> sqlite3.Connection:
 
 
 def _set_aside() -> None:
+    """Move a damaged file away, unless another process has done that meanwhile."""
     repair = locks.hold("queue-repair", timeout=10)
     try:
         try:
-            _open().close()  # another process repaired it meanwhile
+            connection = _open()
+            try:
+                healthy = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+            finally:
+                connection.close()
+            if not healthy:
+                raise sqlite3.DatabaseError("damaged inside")
         except sqlite3.OperationalError:
-            pass
+            pass  # busy: another process is at work on it
         except sqlite3.DatabaseError:
             stamp = f"{time.time():.0f}"
             os.replace(path(), path().with_name(f"queue.damaged-{stamp}.sqlite"))

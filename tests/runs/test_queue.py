@@ -127,6 +127,21 @@ def test_many_processes_may_create_and_fill_it_at_once():
     assert sorted(found.position for found in queue.rows()) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_queue_damaged_inside_is_put_aside_and_works_again():
+    with queue.transaction() as connection:
+        queue.add(connection, "a", "train", "auto")
+    content = bytearray(queue.path().read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)  # the first page, with the version, stays good
+    queue.path().write_bytes(content)
+    with pytest.raises(UserError, match="damaged and has been put aside"):
+        queue.rows()
+    assert queue.rows() == []
+    with queue.transaction() as connection:
+        queue.add(connection, "b", "train", "auto")
+    assert [found.run for found in queue.rows()] == ["b"]
+    assert len(list(queue.path().parent.glob("queue.damaged-*"))) == 1
+
+
 def test_reading_makes_no_queue():
     assert queue.rows() == []
     assert not queue.all_paused()

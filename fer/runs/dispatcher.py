@@ -18,7 +18,7 @@ from fer.runs import failures, lifecycle, locks, processes, queue, schedule, slo
 from fer.runs.run import open_run, runs_directory
 from fer.runs.worker import NOT_MINE
 
-POLL = 0.1
+POLL = 0.25
 TRIES = 3
 
 

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from fer.cli import parser
-from fer.commands import _settings
+from fer.commands.training import _settings as settings_of
 from fer.recipes import RECIPES, recipe_config
 from fer.reproduce import changes, command_line
 from fer.training.config import TrainConfig, with_settings
@@ -26,7 +26,7 @@ def repeated(config: TrainConfig) -> TrainConfig:
     words = shlex.split(command_line(config))
     assert words[:3] == ["python", "-m", "fer"]
     options = parser().parse_args(words[3:])
-    return recipe_config(options.recipe, options.dataset, **_settings(options.set))
+    return recipe_config(options.recipe, options.dataset, **settings_of(options.set))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -134,7 +134,7 @@ def memory(url: str) -> int:
     return int(loaded) + say("memory of the server", [server.memory_info().rss / 1e6], 350, "MB")
 
 
-assert {name for name in LIGHT} <= {spec.name for spec in PAGES}
+assert set(LIGHT) <= {spec.name for spec in PAGES}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,0 +1,59 @@
+"""What a command is, and how records become text for people."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the command line."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace, Progress], Any]
+    text: Callable[[Any], str]
+    arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+
+
+def argument(*flags: str, **settings: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    return flags, settings
+
+
+def as_lines(rows: list[dict[str, Any]]) -> str:
+    """A list of records as aligned columns."""
+    if not rows:
+        return "none yet"
+    columns = [key for key in rows[0] if not isinstance(rows[0][key], dict | list)]
+    cells = [columns, *([str(row[c]) if row[c] is not None else "–" for c in columns] for row in rows)]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def as_document(result: dict[str, Any]) -> str:
+    """A record as lines of `key: value`, nested records indented."""
+    lines: list[str] = []
+
+    def add(value: Any, indent: int) -> None:
+        for key, item in value.items():
+            if isinstance(item, dict):
+                lines.append(f"{'  ' * indent}{key}:")
+                add(item, indent + 1)
+            elif not (isinstance(item, list) and len(item) > 12) and not hasattr(item, "shape"):
+                lines.append(
+                    f"{'  ' * indent}{key}: {item:.4f}"
+                    if isinstance(item, float)
+                    else f"{'  ' * indent}{key}: {item}"
+                )
+
+    add(result, 0)
+    return "\n".join(lines)
+
+
+DATASET = argument("dataset", metavar="DATASET", help="name or fingerprint")
+RUN = argument("run_key", metavar="RUN", help="run id or name")

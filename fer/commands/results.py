@@ -1,0 +1,221 @@
+"""Commands about what was trained: scores, comparison, explanation, prediction."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fer.commands.base import RUN, Command, Progress, argument, as_document, as_lines
+from fer.errors import UserError
+
+
+def evaluate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.data.dataset import open_dataset
+    from fer.evaluation.predictions import evaluate_run
+    from fer.evaluation.report import run_report
+    from fer.runs import open_run
+
+    run = open_run(options.run_key)
+    dataset = open_dataset(options.dataset) if options.dataset else None
+    evaluate_run(run.directory, dataset, splits=(options.split,), progress=progress)
+    return {"run": run.id} | run_report(run.directory, dataset, options.split)
+
+
+def _report_text(result: dict[str, Any]) -> str:
+    lines = [f"{result['run']}"]
+    lines += [f"  {key}: {value:.4f}" for key, value in result.items() if isinstance(value, float)]
+    lines += [
+        f"  {emotion:9} precision {row['precision']:.3f}  recall {row['recall']:.3f}  F1 {row['f1']:.3f}  "
+        f"{row['support']:,} images"
+        for emotion, row in result["per_class"].items()
+    ]
+    return "\n".join(lines)
+
+
+def compare(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.evaluation.comparison import compare as align
+    from fer.evaluation.comparison import significance_tests
+    from fer.evaluation.report import headline_row, run_report
+    from fer.runs import open_run
+
+    runs = [open_run(key) for key in options.run_keys]
+    if len({run.id for run in runs}) < len(runs):
+        raise UserError("A run is named twice; name each once.")
+    rows = []
+    for number, run in enumerate(runs):
+        progress(number / len(runs), run.name)
+        rows.append(headline_row(run, run_report(run.directory, split=options.split)))
+    progress(1.0, "done")
+    tests = significance_tests(align(runs, split=options.split, compute=True)) if len(runs) > 1 else []
+    return {"split": options.split, "runs": rows, "tests": tests}
+
+
+def _compare_text(result: dict[str, Any]) -> str:
+    columns = ("name", "accuracy", "accuracy_without_leaks", "balanced_accuracy", "macro_f1", "log_loss")
+    rows = [
+        {key: f"{row[key]:.4f}" if isinstance(row[key], float) else row[key] for key in columns}
+        for row in result["runs"]
+    ]
+    return "\n".join([as_lines(rows), *(test["verdict"] for test in result["tests"])])
+
+
+def explain(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    import cv2
+
+    from fer.emotions import EMOTIONS
+    from fer.errors import UnknownName
+    from fer.explanation import explain as compute
+    from fer.explanation import overlay
+    from fer.models.loading import load_model
+    from fer.runs import open_run
+    from fer.storage import write_bytes
+
+    run = open_run(options.run_key)
+    classes = tuple(run.config.get("classes") or EMOTIONS)
+    if options.target and options.target not in classes:
+        raise UnknownName("expression", options.target, classes)
+    image = _face(options.image, run)
+    model = load_model(run.directory / "best.keras")
+    found = compute(model, image, options.method, options.layer, options.target, classes, progress)
+    picture = cv2.cvtColor(overlay(image, found.heatmap, 0.5, scale=8), cv2.COLOR_RGB2BGR)
+    write_bytes(Path(options.out), cv2.imencode(".png", picture)[1].tobytes())
+    return {
+        "method": found.method,
+        "layer": found.layer,
+        "target": found.target,
+        "predicted": found.predicted,
+        "confidence": found.confidence,
+        "out": options.out,
+    }
+
+
+def _face(key: str, run: Any) -> Any:
+    """A face from a file, or by number or name from the data set of the run."""
+    from fer.data.dataset import open_dataset
+    from fer.prediction import crop_face, decode_photo, find_faces
+
+    path = Path(key)
+    if path.is_file():
+        photo = decode_photo(path.read_bytes(), path.name)
+        faces = find_faces(photo)
+        if not faces:
+            raise UserError(f"No face was found in {key!r}; try a closer, frontal, well-lit photo.")
+        return crop_face(photo, faces[0])
+    dataset = open_dataset(run.config["dataset"])
+    if key.isdigit() and int(key) < len(dataset):
+        return dataset.images[int(key)]
+    matches = [
+        n for n, name in enumerate(dataset.names) if key == name or name.rsplit("/", 1)[-1].startswith(key)
+    ]
+    if len(matches) != 1:
+        raise UserError(
+            f"{key!r} is neither a file nor the number (0 to {len(dataset) - 1}) or name of an image of "
+            f"{dataset.name!r}."
+        )
+    return dataset.images[matches[0]]
+
+
+def predict(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    from fer.prediction import NO_FACE, Predictor, read_photo
+
+    run = _model_run(options.model)
+    predictor = Predictor([run.directory])
+    rows = []
+    for number, file in enumerate(options.images):
+        progress(number / len(options.images), file)
+        try:
+            found = predictor.predict(read_photo(file))
+            faces = [
+                {
+                    "box": [int(value) for value in face.box],
+                    "emotion": face.emotion,
+                    "probabilities": face.probabilities[run.id],
+                }
+                for face in found
+            ]
+            error_text = None if faces else NO_FACE
+            rows.append({"file": file, "faces": faces, "error": error_text})
+        except UserError as error:
+            rows.append({"file": file, "faces": [], "error": str(error)})
+    progress(1.0, "done")
+    if all(row["error"] for row in rows) and len(rows) == 1 and not options.json:
+        raise UserError(rows[0]["error"])
+    return rows
+
+
+def _model_run(key: str | None) -> Any:
+    """The run asked for, else the starter, else the finished run with the best accuracy."""
+    from fer.runs import list_runs, open_run
+
+    if key:
+        return open_run(key)
+    try:
+        return open_run("starter")
+    except UserError:
+        finished = [run for run in list_runs() if run.kind == "train" and run.status().state == "finished"]
+    if not finished:
+        raise UserError(
+            "There is no trained model yet. Train one: python -m fer train baseline_cnn --dataset D."
+        )
+    return max(finished, key=lambda run: run.metrics().get("accuracy") or 0.0)
+
+
+def _predict_text(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        if row["error"]:
+            lines.append(f"{row['file']}: {row['error']}")
+        for face in row["faces"]:
+            share = 100 * face["probabilities"][face["emotion"]]
+            lines.append(f"{row['file']}: {face['emotion']} ({share:.0f} %) at {face['box']}")
+    return "\n".join(lines)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "evaluate",
+        "score a run on a split",
+        evaluate,
+        _report_text,
+        (
+            RUN,
+            argument("--dataset", metavar="D", help="another data set than the run's own"),
+            argument("--split", default="test", help="train, validation, test, PublicTest or PrivateTest"),
+        ),
+    ),
+    Command(
+        "compare",
+        "runs side by side, with significance",
+        compare,
+        _compare_text,
+        (
+            argument("run_keys", metavar="RUN", nargs="+"),
+            argument("--split", default="test"),
+        ),
+    ),
+    Command(
+        "explain",
+        "heat map of one image",
+        explain,
+        as_document,
+        (
+            RUN,
+            argument(
+                "image", metavar="IMAGE", help="file, or number or name of an image of the run's data set"
+            ),
+            argument("--method", default="gradcam"),
+            argument("--layer", help="layer to read; the model's default otherwise"),
+            argument("--target", metavar="CLASS", help="class to explain; the predicted one otherwise"),
+            argument("--out", required=True, metavar="PNG"),
+        ),
+    ),
+    Command(
+        "predict",
+        "expressions of the faces in photos",
+        predict,
+        _predict_text,
+        (
+            argument("images", metavar="IMAGE", nargs="+"),
+            argument("--model", metavar="RUN", help="run id or name; the starter or best run otherwise"),
+        ),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Commands about the installation itself."""
+
+import argparse
+from typing import Any
+
+from fer.commands.base import Command, Progress, argument
+from fer.errors import UserError
+
+
+def doctor(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.doctor import clean, examine
+
+    if options.dry_run and not options.clean:
+        raise UserError("--dry-run belongs to --clean: python -m fer doctor --clean --dry-run.")
+    found = examine()
+    return found | {"cleaned": clean(options.dry_run)} if options.clean else found
+
+
+def _doctor_text(found: dict[str, Any]) -> str:
+    cache = found["cache"]
+    lines = [
+        f"Python {found['python']}, TensorFlow {found['tensorflow']}, Keras {found['keras']}, "
+        f"Streamlit {found['streamlit']}",
+        "Devices: " + ", ".join(f"{device['name']} ({device['title']})" for device in found["devices"]),
+        f"Cache: {cache['path']}, {cache['bytes'] / 1e6:,.0f} MB, {cache['free_bytes'] / 1e9:,.1f} GB free",
+    ]
+    lines += [f"- {p['what']} {p['remedy']} {p['path']}".rstrip() for p in found["problems"]]
+    lines += [] if found["problems"] else ["No problem found."]
+    return "\n".join(lines + [f"removed: {path}" for path in found.get("cleaned", ())])
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "doctor",
+        "versions, devices, disk use, leftovers",
+        doctor,
+        _doctor_text,
+        (
+            argument("--clean", action="store_true", help="remove leftovers"),
+            argument("--dry-run", action="store_true", help="with --clean: only say what would go"),
+        ),
+    ),
+)

@@ -257,10 +257,10 @@ _SPECS = (
     ModelSpec(
         name="resnet_se",
         title="Residual network with squeeze-excite",
-        parameters=1_590_955,
+        parameters=1_444_631,
         source="Ours; He et al. 2016, Hu et al. 2018",
         expected="67–69 % on PublicTest from scratch",
-        cam_layer="stage3_block2_relu",
+        cam_layer="stage4_block1_relu",
     ),
     ModelSpec(
         name="vgg",
@@ -273,11 +273,11 @@ _SPECS = (
     ModelSpec(
         name="cct",
         title="Compact convolutional transformer",
-        parameters=2_108_744,
+        parameters=2_106_280,
         source="Ours; Hassani et al. 2021",
         expected="above 60 % on PublicTest from scratch",
         cam_layer="block6_add2",
-        token_grid=(12, 12),
+        token_grid=(6, 6),
     ),
 )
 

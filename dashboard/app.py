@@ -7,7 +7,7 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dashboard import navigation, panels
+from dashboard import cached, navigation, panels
 
 st.set_page_config(page_title="FER-2013 dashboard", page_icon=":material/mood:", layout="wide")
 
@@ -22,5 +22,6 @@ chosen = st.navigation(
         for section, specs in navigation.sections().items()
     }
 )
+cached.queue_served()
 with panels.errors_shown():
     chosen.run()

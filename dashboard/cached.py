@@ -216,3 +216,11 @@ def compute_watermarks(opened: Dataset, progress: Any) -> None:
     from fer.analysis.watermarks import watermark_scores as compute
 
     compute(opened, progress)
+
+
+@st.cache_resource(show_spinner=False)
+def queue_served() -> bool:
+    """Once per server: after a restart of the computer nobody else serves what waits in the queue."""
+    from fer.runs import ensure_dispatcher
+
+    return ensure_dispatcher()

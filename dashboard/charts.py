@@ -92,7 +92,7 @@ def curves(
     """
     unit = {
         "accuracy": "Accuracy (%)",
-        "loss": "Loss (cross-entropy, nats)",
+        "loss": "Loss",
         "learning_rate": "Learning rate",
     }
     factor = 100 if quantity == "accuracy" else 1

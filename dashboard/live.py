@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cached, charts, panels, state
 from fer.errors import UserError
-from fer.runs import Run, ensure_dispatcher, list_runs, open_run, resume, stop
+from fer.runs import Run, create_run, ensure_dispatcher, list_runs, open_run, resume, stop, submit
 
 STATE_ICONS = {
     "queued": ":material/schedule:",
@@ -49,14 +49,20 @@ def watch_latest() -> None:
     show(chosen)
 
 
-@st.fragment(run_every=2)
 def show(run_id: str) -> None:
-    """State, progress, curves, log tail and verbs of one run; repaints itself every two seconds."""
+    """State, progress, curves, log tail and verbs of one run; repaints itself while it can change."""
     try:
-        run = open_run(run_id)
+        active = open_run(run_id).status().active
     except UserError as error:
         st.error(panels.plain(error))
         return
+    st.fragment(_show, run_every=2 if active else None, key=f"live-{run_id}")(run_id, active)
+
+
+def _show(run_id: str, was_active: bool) -> None:
+    run = open_run(run_id)
+    if was_active and not run.status().active:
+        st.rerun()  # the whole page: other parts of it show the run too
     state_line(run)
     _progress(run)
     _curves(run)
@@ -84,7 +90,8 @@ def state_line(run: Run) -> None:
             args=(run.id,),
             width="stretch",
         )
-    elif status.state in ("stopped", "killed", "interrupted", "failed"):
+    elif status.resumable:
+        _retry(run, status.settings)
         verbs.button(
             "Resume",
             icon=":material/resume:",
@@ -93,6 +100,32 @@ def state_line(run: Run) -> None:
             args=(run.id,),
             width="stretch",
         )
+
+
+def _retry(run: Run, settings: dict[str, Any]) -> None:
+    """A button that starts the run anew with what its failure suggests, such as half the batch."""
+    if not settings or run.kind != "train":
+        return
+    shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
+    st.button(
+        f"Try again with {shown}",
+        type="primary",
+        icon=":material/replay:",
+        key=f"retry-{run.id}",
+        on_click=_retry_run,
+        args=(run.id, settings),
+    )
+
+
+def _retry_run(run_id: str, settings: dict[str, Any]) -> None:
+    from fer.training.config import with_settings
+
+    with panels.errors_shown():
+        old = open_run(run_id)
+        config = with_settings(old.train_config(), settings)
+        run = create_run(config.to_json(), kind="train", recipe=old.recipe)
+        submit(run)
+        st.session_state[state.WATCHED] = run.id
 
 
 def stop_run(run_id: str) -> None:
@@ -115,10 +148,15 @@ def _progress(run: Run) -> None:
     epochs = status.epochs or 1
     step, steps = progress.get("step") or 0, progress.get("steps") or 1
     fraction = min((status.epoch + (step / steps if status.state == "running" else 0)) / epochs, 1.0)
-    text = f"Epoch {status.epoch} of {status.epochs or '?'} complete"
+    text = f"Epoch {status.epoch} of {status.epochs} complete"
+    if not status.epochs:
+        fraction, text = (
+            min(float(progress.get("fraction") or 0), 1.0),
+            str(progress.get("text") or "Waiting …"),
+        )
     if status.state == "running" and progress.get("phase"):
         text += f" · {progress['phase']}"
-    st.progress(1.0 if status.state == "finished" else fraction, text=text)
+    st.progress(1.0 if status.state == "finished" else fraction, text=panels.plain(text))
     row = st.container(horizontal=True)
     row.metric("Images/s", _speed(run, progress))
     running = status.state == "running"
@@ -144,8 +182,8 @@ def _curves(run: Run) -> None:
         if run.status().state in ("queued", "running"):
             st.caption("The curves appear after the first epoch.")
         return
-    left, right = st.columns(2)
-    for column, quantity in ((left, "accuracy"), (right, "loss")):
+    shown = [quantity for quantity in ("accuracy", "loss") if quantity in history]
+    for column, quantity in zip(st.columns(max(len(shown), 1)), shown, strict=True):
         with column:
             figure = charts.curves({run.name: history}, quantity)
             st.plotly_chart(

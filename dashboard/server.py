@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int)
     parser.add_argument("--no-browser", action="store_true")
     options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings belong in no one's terminal
     reason = cannot_listen(options.host, options.port)
     if reason:
         print(reason, file=sys.stderr)

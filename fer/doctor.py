@@ -92,10 +92,13 @@ def _disk() -> list[Problem]:
 
 
 def _runs() -> list[Problem]:
-    from fer.runs import list_runs, statuses
+    from fer.runs import list_runs, orphans, statuses
 
     runs = list_runs()
-    found = []
+    found = [
+        Problem(f"Process {pid} belongs to run {run}, which does not know it.", f"End it: kill {pid}")
+        for pid, run in orphans().items()
+    ]
     for run, status in ((run, statuses(runs)[run.id]) for run in runs):
         if run.damaged:
             remedy = "Remove the run, or restore its config.json."

@@ -1,12 +1,15 @@
 """The doctor finds what was left lying around, explains it, and cleans only what is safe to clean."""
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 
 from fer import doctor, storage
 from fer.data.dataset import save_dataset
+from fer.runs.processes import MARKER
 
 
 def dataset():
@@ -61,3 +64,19 @@ def test_a_data_set_of_another_format_is_named_and_kept(cache):
 def test_a_full_disk_comes_first(cache, monkeypatch):
     monkeypatch.setattr(doctor, "LOW_DISK", 1e30)
     assert "GB are free" in doctor.problems()[0].what
+
+
+def test_a_process_of_a_forgotten_run_is_named_and_that_of_another_cache_is_not(cache, tmp_path):
+    def sleeper(folder) -> subprocess.Popen:
+        environment = os.environ | {"FER_CACHE": str(folder), MARKER: "token", "FER_RUN": "lost"}
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+
+    ours, theirs = sleeper(cache), sleeper(tmp_path / "elsewhere")
+    try:
+        found = " ".join(problem.what for problem in doctor.problems())
+        assert f"Process {ours.pid} belongs to run lost" in found
+        assert str(theirs.pid) not in found
+    finally:
+        for process in (ours, theirs):
+            process.kill()
+            process.wait()

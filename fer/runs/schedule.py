@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from fer import storage
 from fer.errors import UserError
 from fer.runs import families, files, locks, processes, queue, slots, status
 from fer.runs.processes import Identity
@@ -113,14 +114,17 @@ def forced_stop(directory: Path) -> dict[str, Any]:
 
 
 def orphans() -> dict[int, str]:
-    """`{pid: run}` of processes that belong to no running attempt: what `doctor` shows and cleans."""
+    """`{pid: run}` of processes of this cache that belong to no running attempt: what `doctor` shows."""
     tokens = {row.token for row in queue.rows() if row.state != "queued"}
     found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             variables = process.environ()
             token = variables.get(processes.MARKER)
-            if token and token not in tokens and process.status() not in processes.GONE:
+            ours = Path(variables.get("FER_CACHE") or storage.PROJECT / "cache").resolve()
+            if ours != storage.cache_directory() or not token:
+                continue  # somebody else's, whose queue we do not know
+            if token not in tokens and process.status() not in processes.GONE:
                 found[process.pid] = variables.get("FER_RUN", "")
     return found
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
+import numpy as np
 
 
 @contextmanager
@@ -13,11 +15,16 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         yield
         return
     pairs = list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True))
-    weights = [keras.ops.copy(variable.value) for variable, _ in pairs]
+    # Copies on the host: JAX gives a variable's buffer away in the next step, so none may be shared.
+    weights = [_copy(variable) for variable, _ in pairs]
     for variable, average in pairs:
-        variable.assign(average)
+        variable.assign(_copy(average))
     try:
         yield
     finally:
         for (variable, _), weight in zip(pairs, weights, strict=True):
             variable.assign(weight)
+
+
+def _copy(variable: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))

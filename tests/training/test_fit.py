@@ -133,19 +133,27 @@ def test_learns_and_leaves_every_file(tiny: Dataset, tmp_path: Path):
 
 @pytest.mark.usefixtures("no_evaluation")
 class TestFailures:
-    def test_not_a_number_names_the_step_and_a_lower_rate(self, tiny: Dataset, tmp_path: Path):
-        config = quick(tiny, phases=(Phase(epochs=3, optimizer="sgd", learning_rate=10.0, momentum=0.99),))
-        with pytest.raises(NotANumber, match=r"epoch \d, step \d of 4") as caught:
-            fit(config, tmp_path)
-        assert caught.value.settings == {"learning_rate": 1.0}
+    def test_not_a_number_names_the_step_and_a_lower_rate(
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def spoiled(phase: Phase, epoch: int, step: int, steps: int, scale: float) -> float:
+            return float("nan") if (epoch, step) == (1, 1) else 1e-3
+
+        monkeypatch.setattr(fit_module, "step_rate", spoiled)
+        with pytest.raises(NotANumber, match=r"epoch 2, step 3 of 4") as caught:
+            fit(quick(tiny), tmp_path)
+        assert caught.value.settings == {"learning_rate": 1e-4}
+        assert "0.0001" in caught.value.remedy
+        assert len(history(tmp_path)) == 1
 
     def test_out_of_memory_offers_half_the_batch(
         self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        import tensorflow as tf
+        class ResourceExhaustedError(Exception):
+            """TensorFlow's, by name."""
 
         def exhausted(*_: object) -> None:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise ResourceExhaustedError("failed to allocate memory")
 
         monkeypatch.setattr(fit_module.Training, "_step", exhausted)
         with pytest.raises(OutOfMemory, match="16 images") as caught:

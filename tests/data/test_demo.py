@@ -355,7 +355,7 @@ def test_drawing_is_fast():
     start = time.process_time()
     draw_faces(56, seed=1)
     drawing = time.process_time() - start
-    assert drawing / 56 < 60 * min(reference() for _ in range(3)) / 100
+    assert drawing / 56 < 40 * min(reference() for _ in range(3)) / 100
 
 
 def test_baseline_cnn_learns_them(demo_dataset):

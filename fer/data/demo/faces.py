@@ -5,16 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from fer.data.demo.body import draw_behind, draw_glasses
 from fer.data.demo.canvas import Canvas
 from fer.data.demo.creases import gather_creases, gather_folds
+from fer.data.demo.effects import cover_face, finish, paint_background
 from fer.data.demo.expressions import Units, sample_units
 from fer.data.demo.eyes import draw_brows, draw_eyes, shade_sockets
 from fer.data.demo.geometry import Head, Pose
-from fer.data.demo.hair import draw_beard, draw_behind, draw_front_hair, draw_glasses
+from fer.data.demo.hair import draw_beard, draw_front_hair
 from fer.data.demo.mouth import draw_mouth, draw_nose, mouth_curves, shade_chin
 from fer.data.demo.people import Person, sample_person
 from fer.data.demo.portrait import Portrait
-from fer.data.demo.scenes import Scene, cover_face, finish, paint_background, sample_scene
+from fer.data.demo.scenes import Scene, sample_scene
 from fer.data.demo.shading import Light, illuminate
 from fer.emotions import EMOTIONS
 from fer.errors import UserError

@@ -59,7 +59,8 @@ def sample_person(seed: int) -> Person:
     weights = np.array([weight for weight, _ in _HAIR_COLOURS])
     if tone < 0.35:
         weights = weights * np.array([3.0, 0.6, 0.1, 0.05, 0.8])
-    hair = _HAIR_COLOURS[int(rng.choice(len(weights), p=weights / weights.sum()))][1]
+    hair = np.array(_HAIR_COLOURS[int(rng.choice(len(weights), p=weights / weights.sum()))][1])
+    hair += rng.normal(0, 8) + rng.normal(0, 2, 3)
     male = rng.random() < 0.5
     style_weights = (
         np.array([0.34, 0.18, 0.04, 0.06, 0.10, 0.10, 0.12, 0.06])
@@ -78,7 +79,9 @@ def sample_person(seed: int) -> Person:
     return Person(
         seed=seed,
         skin=tuple(float(v) for v in np.clip(skin, 35, 245)),  # type: ignore[arg-type]
-        hair=tuple(float(v) for v in np.clip(np.array(hair) + rng.normal(0, 8, 3), 8, 235)),  # type: ignore[arg-type]
+        hair=tuple(
+            float(v) for v in np.clip(np.array(hair) + rng.normal(0, 8) + rng.normal(0, 2, 3), 8, 235)
+        ),  # type: ignore[arg-type]
         style=str(rng.choice(HAIR_STYLES, p=style_weights)),
         forehead=around(1.0, 0.035),
         cheeks=around(1.0, 0.05),

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer.data.demo.canvas import Canvas
+from fer.data.demo.effects import paint_background
 from fer.data.demo.expressions import full_units
 from fer.data.demo.faces import paint_person
 from fer.data.demo.geometry import FRAME, Pose
 from fer.data.demo.people import sample_person
-from fer.data.demo.scenes import paint_background, sample_scene
+from fer.data.demo.scenes import sample_scene
 from fer.data.demo.shading import Light
 from fer.emotions import EMOTIONS
 from fer.errors import UserError

@@ -256,6 +256,11 @@ def image_choice(dataset: Dataset) -> int:
 
     right.button("Random", icon=":material/casino:", on_click=another, width="stretch")
     forget_unless(state.IMAGE, len(dataset))
+    if st.session_state.get(state.IMAGES_OF, (split, emotion)) != (split, emotion):
+        current = st.session_state.get(state.IMAGE)
+        if current is not None and current not in indices:  # a link may name any image; a new filter may not
+            st.session_state[state.IMAGE] = int(indices[0])
+    st.session_state[state.IMAGES_OF] = (split, emotion)
     index = st.number_input(
         f"Image number (this choice has {len(indices):,}, from {indices[0]} to {indices[-1]})",
         0,

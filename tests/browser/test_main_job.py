@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from dashboard import comparison
 from dashboard.navigation import PAGES
 from fer.data.dataset import list_datasets
 from fer.emotions import EMOTIONS
@@ -47,8 +48,7 @@ def trained(seconds: float) -> Run:
 def import_demo(page: Page) -> None:
     go(page, "data")
     page.get_by_role("tab", name="Import", exact=True).click()
-    page.get_by_role("radio", name="Demo faces").or_(page.get_by_role("button", name="Demo faces")).click()
-    driver.settle(page)
+    choose(page, "Demo faces")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text(re.compile(r"[\d,]+ images in [\d.]+ s, 0 set aside"))).to_be_visible(
         timeout=180_000
@@ -91,31 +91,52 @@ def compare(page: Page, run: Run) -> None:
     go(page, "compare")
     accuracy = f"{100 * run.metrics()['accuracy']:.2f}"
     assert any(cell.startswith(accuracy) for cell in cells(page)), (accuracy, cells(page))
-    for tab in ("Per class", "Confusion", "Curves"):
-        page.get_by_role("tab", name=tab, exact=True).click()
-        driver.settle(page)
+    for view in comparison.VIEWS:
+        choose(page, view)
         driver.assert_no_exception(page)
-        expect(page.locator(".js-plotly-plot:visible").first).to_be_visible()
+        expect(page.get_by_test_id("stMain")).not_to_contain_text("No trained model")
+        if view in ("Per class", "Confusion", "Curves"):
+            expect(page.locator(".js-plotly-plot:visible").first).to_be_visible()
 
 
 def explain(page: Page) -> None:
     go(page, "explain")
-    expect(page.get_by_text(re.compile("true class", re.I)).first).to_be_visible(timeout=120_000)
-    expect(page.get_by_text(re.compile(r"gradcam at layer", re.I))).to_be_visible(timeout=120_000)
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    caption = page.get_by_text(re.compile(r"Heat on eyes .* Layer \w+\."))
+    expect(caption).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("combobox", name="Method")).to_have_value("Grad-CAM")
+    expect(page.get_by_text(re.compile(rf"heat for ({'|'.join(EMOTIONS)})")).first).to_be_visible()
+    choose(page, "surprise")  # another face, another class to explain
+    choose_from(page, "Class to explain", "fear")
+    expect(page.get_by_text("heat for fear").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("true class: surprise").first).to_be_visible()
+    assert page.get_by_test_id("stAlert").all_text_contents() == []
 
 
 def predict(page: Page, photo: Path) -> None:
     go(page, "predict")
     page.locator('input[type="file"]').set_input_files(str(photo))
-    expect(page.get_by_text("1 face found")).to_be_visible(timeout=120_000)
+    heading = page.get_by_role("heading", name=re.compile("Face 1"))
+    heading.wait_for(timeout=120_000)
     driver.settle(page)
-    heading = page.get_by_role("heading", name=re.compile("Face 1: "))
-    assert (heading.text_content() or "").split(": ")[1].strip() in EMOTIONS
+    assert page.get_by_role("heading", name=re.compile("Face 2")).count() == 0
     chart = page.locator(".js-plotly-plot").first
     for emotion in EMOTIONS:
         assert chart.get_by_text(emotion, exact=True).count() >= 1
     driver.assert_no_exception(page)
+    assert page.get_by_test_id("stAlert").filter(has_text="error").count() == 0
+
+
+def choose_from(page: Page, label: str, option: str) -> None:
+    """Choose an option of a drop-down list."""
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    driver.settle(page)
+
+
+def choose(page: Page, option: str) -> None:
+    """Choose an option of a segmented control and wait for what it shows."""
+    page.get_by_test_id("stButtonGroup").get_by_text(option, exact=True).first.click()
+    driver.settle(page)
 
 
 def test_import_explore_train_compare_explain_predict(page: Page, dashboard: str, photo: Path):

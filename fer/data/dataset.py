@@ -147,7 +147,9 @@ def save_dataset(
     fingerprint = _fingerprint(images, labels, splits, names, meta.get("usage"))
     directory = datasets_directory() / fingerprint
     with writing_datasets():
-        if not (directory / "meta.json").exists():
+        if directory in damaged_datasets():
+            shutil.rmtree(directory)  # the same content, about to be written whole
+        if not directory.exists():
             counts = Dataset("", "", images, labels, splits, names, labels).counts()
             meta |= {
                 "format": FORMAT_VERSION,
@@ -195,27 +197,17 @@ def writing_datasets() -> Iterator[None]:
 
 
 def list_datasets() -> list[DatasetInfo]:
-    """Every imported data set, the newest first; folders half deleted or foreign are skipped."""
-    found = []
-    for meta_path in datasets_directory().glob("*/meta.json"):
-        if meta_path.parent.name.startswith(storage.STAGING_PREFIX):
-            continue
-        meta = storage.read_json(meta_path)
-        if meta.get("format") != FORMAT_VERSION:
-            continue
-        found.append(
-            DatasetInfo(
-                fingerprint=meta["fingerprint"],
-                name=meta["name"],
-                images=meta["images"],
-                counts=meta["counts"],
-                source=meta["source"],
-                imported=meta["imported"],
-                quarantined=meta["quarantined_count"],
-                meta=meta,
-            )
-        )
+    """Every imported data set, the newest first; folders that are damaged or of another format are skipped.
+
+    `damaged_datasets` lists those.
+    """
+    found = [info for _, info in _stored() if info is not None]
     return sorted(found, key=lambda info: info.imported, reverse=True)
+
+
+def damaged_datasets() -> list[Path]:
+    """Folders in the store whose meta.json is missing, damaged or of another format."""
+    return [folder for folder, info in _stored() if info is None]
 
 
 def open_dataset(key: str) -> Dataset:
@@ -223,21 +215,28 @@ def open_dataset(key: str) -> Dataset:
 
     Raises:
         UnknownName: there is none; the message lists those there are.
-        UserError: the key fits several.
+        UserError: the key fits several, or a file of the data set is missing or damaged.
     """
     info = _find(key)
     directory = datasets_directory() / info.fingerprint
-    return Dataset(
-        fingerprint=info.fingerprint,
-        name=info.name,
-        images=np.load(directory / "images.npy", mmap_mode="r"),
-        labels=np.load(directory / "labels.npy"),
-        splits=np.load(directory / "splits.npy"),
-        names=storage.read_json(directory / "names.json"),
-        hashes=np.load(directory / "hashes.npy"),
-        meta=info.meta | storage.read_json(directory / "details.json"),
-        directory=directory,
-    )
+    try:
+        dataset = Dataset(
+            fingerprint=info.fingerprint,
+            name=info.name,
+            images=np.load(directory / "images.npy", mmap_mode="r"),
+            labels=np.load(directory / "labels.npy"),
+            splits=np.load(directory / "splits.npy"),
+            names=storage.read_json(directory / "names.json"),
+            hashes=np.load(directory / "hashes.npy"),
+            meta=info.meta | storage.read_json(directory / "details.json"),
+            directory=directory,
+        )
+        _check(dataset.images, dataset.labels, dataset.splits, dataset.names)
+    except (OSError, ValueError, EOFError, UserError) as error:
+        raise UserError(
+            f"Data set {info.name!r} is damaged ({error}). Delete it on the Data page and import it again."
+        ) from error
+    return dataset
 
 
 def rename_dataset(key: str, name: str) -> None:
@@ -279,6 +278,34 @@ def check_name(name: str) -> str:
             "dashes or underscores, starting with a letter or digit."
         )
     return name
+
+
+def _stored() -> list[tuple[Path, DatasetInfo | None]]:
+    """Every folder of the store with its description, None where that cannot be read."""
+    found = []
+    for folder in sorted(datasets_directory().glob("*/")):
+        if folder.name.startswith("."):
+            continue
+        try:
+            meta = storage.read_json(folder / "meta.json")
+            info = _info(meta) if meta["format"] == FORMAT_VERSION else None
+        except (OSError, UserError, KeyError, TypeError):
+            info = None
+        found.append((folder, info))
+    return found
+
+
+def _info(meta: dict[str, Any]) -> DatasetInfo:
+    return DatasetInfo(
+        fingerprint=meta["fingerprint"],
+        name=meta["name"],
+        images=meta["images"],
+        counts=meta["counts"],
+        source=meta["source"],
+        imported=meta["imported"],
+        quarantined=meta["quarantined_count"],
+        meta=meta,
+    )
 
 
 def _find(key: str) -> DatasetInfo:

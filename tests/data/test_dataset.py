@@ -5,6 +5,7 @@ import pytest
 
 from fer.data.dataset import (
     check_name,
+    damaged_datasets,
     datasets_directory,
     delete_dataset,
     list_datasets,
@@ -111,6 +112,24 @@ def test_unknown_keys_never_become_paths(key):
     save_dataset("one", *arrays())
     with pytest.raises(UnknownName, match="Choose from: one"):
         open_dataset(key)
+
+
+def test_one_damaged_data_set_does_not_hide_the_others():
+    save_dataset("good", *arrays())
+    broken = save_dataset("broken", *arrays(seed=1))
+    (broken.directory / "labels.npy").write_bytes(b"torn")
+    with pytest.raises(UserError, match="'broken' is damaged"):
+        open_dataset("broken")
+    (broken.directory / "meta.json").write_text('{"format"')
+    newer = datasets_directory() / ("f" * 16)
+    newer.mkdir()
+    (newer / "meta.json").write_text('{"format": 99, "name": "newer"}')
+    assert [info.name for info in list_datasets()] == ["good"]
+    assert sorted(damaged_datasets()) == sorted([broken.directory, newer])
+    assert len(open_dataset("good")) == 12
+    again = save_dataset("mended", *arrays(seed=1))
+    assert again.fingerprint == broken.fingerprint
+    assert damaged_datasets() == [newer]
 
 
 def test_arrays_that_do_not_fit():

@@ -60,7 +60,7 @@ def sample_person(seed: int) -> Person:
     if tone < 0.35:
         weights = weights * np.array([3.0, 0.6, 0.1, 0.05, 0.8])
     hair = np.array(_HAIR_COLOURS[int(rng.choice(len(weights), p=weights / weights.sum()))][1])
-    hair += rng.normal(0, 8) + rng.normal(0, 2, 3)
+    hair = hair + rng.normal(0, 8) + rng.normal(0, 2, 3)
     male = rng.random() < 0.5
     style_weights = (
         np.array([0.34, 0.18, 0.04, 0.06, 0.10, 0.10, 0.12, 0.06])

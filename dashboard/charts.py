@@ -390,3 +390,21 @@ def embedding(points: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> go
     figure = _finish(figure, "First coordinate (no unit)", "Second coordinate (no unit)", height=600)
     figure.update_layout(dragmode="lasso")
     return figure
+
+
+def cluster_map(points: np.ndarray, groups: np.ndarray, by_class: bool) -> go.Figure:
+    """(N, 2) points coloured by class, or by wrong (0) and right (1)."""
+    named = [(n, e, COLOURS[e]) for n, e in enumerate(EMOTIONS)]
+    named = named if by_class else [(0, "wrong", "#e03131"), (1, "right", "#2b8a3e")]
+    figure = go.Figure()
+    for number, name, colour in named:
+        mine = groups == number
+        figure.add_scattergl(
+            x=points[mine, 0],
+            y=points[mine, 1],
+            mode="markers",
+            name=name,
+            marker={"size": 4, "color": colour, "opacity": 0.6},
+            hovertemplate=f"{name}<extra></extra>",
+        )
+    return _finish(figure, "First component of the features", "Second component", height=460)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, jobs, mistakes, panels, state
+from dashboard import cached, charts, jobs, mistakes, panels, reporting, state
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation import calibration, curves
@@ -382,4 +382,7 @@ VIEWS: dict[str, Callable[[list[Run], str], None]] = {
     "Calibration": reliability,
     "Curves": training,
     "Ensemble": ensemble,
+    "Clusters": reporting.clusters,
+    "Other data": reporting.other_data,
+    "Report": reporting.report,
 }

@@ -170,6 +170,33 @@ def _predict_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def report(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.evaluation.report_html import export_report
+    from fer.runs import open_run
+
+    runs = [open_run(key) for key in options.run_keys]
+    written = export_report(
+        [run.directory for run in runs], options.out, None, options.split, progress=progress
+    )
+    return {"out": str(written), "bytes": written.stat().st_size, "runs": [run.id for run in runs]}
+
+
+def export(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.prediction.export import export_run
+    from fer.runs import open_run
+
+    return export_run(open_run(options.run_key), options.out, options.format)
+
+
+def serve(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.prediction.service import serve as answer
+    from fer.runs import open_run
+
+    runs = [open_run(key) for key in options.model] if options.model else [_model_run(None)]
+    answer(runs, options.host, options.port)
+    return {"served": [run.id for run in runs]}
+
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "evaluate",
@@ -216,6 +243,39 @@ COMMANDS: tuple[Command, ...] = (
         (
             argument("images", metavar="IMAGE", nargs="+"),
             argument("--model", metavar="RUN", help="run id or name; the starter or best run otherwise"),
+        ),
+    ),
+    Command(
+        "report",
+        "one HTML file with tables, figures, commands and configurations",
+        report,
+        as_document,
+        (
+            argument("run_keys", metavar="RUN", nargs="+"),
+            argument("--split", default="test"),
+            argument("--out", required=True, metavar="HTML"),
+        ),
+    ),
+    Command(
+        "export",
+        "take the model away",
+        export,
+        as_document,
+        (
+            RUN,
+            argument("--format", choices=("keras", "onnx"), default="keras"),
+            argument("--out", required=True, metavar="FILE"),
+        ),
+    ),
+    Command(
+        "serve",
+        "predictions over HTTP for other programs; Ctrl-C ends it",
+        serve,
+        as_document,
+        (
+            argument("--model", metavar="RUN", action="append", help="run id or name; repeatable"),
+            argument("--host", default="127.0.0.1", help="this computer only unless asked otherwise"),
+            argument("--port", type=int, default=8765),
         ),
     ),
 )

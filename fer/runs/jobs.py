@@ -22,6 +22,7 @@ JOBS: dict[str, str] = {
     "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
     "embedding": "fer.analysis.embedding:run",
+    "features": "fer.evaluation.clusters:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",
 }

@@ -136,7 +136,20 @@ def test_compare_shows_the_numbers_of_the_report(cache_with_run, trained_run):
     assert leaks == f"{report['leaked']:,}"
 
 
-@pytest.mark.parametrize("view", ["Per class", "Confusion", "Errors", "Calibration", "Curves", "Ensemble"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "Per class",
+        "Confusion",
+        "Errors",
+        "Calibration",
+        "Curves",
+        "Ensemble",
+        "Clusters",
+        "Other data",
+        "Report",
+    ],
+)
 def test_every_view_of_compare_runs(view, cache_with_run):
     page = open_page("compare", view=view)
     assert not page.exception

@@ -15,7 +15,14 @@ from typing import IO
 
 import numpy as np
 
-from fer.data.dataset import Dataset, check_name, rename_dataset, save_dataset
+from fer.data.dataset import (
+    Dataset,
+    check_name,
+    list_datasets,
+    open_dataset,
+    rename_dataset,
+    save_dataset,
+)
 from fer.data.sources_csv import collect_csv
 from fer.data.sources_images import Collected, Progress, collect_folder
 from fer.data.sources_kaggle import download
@@ -205,13 +212,15 @@ def _collect_file(file: IO[bytes], shown: str, progress: Progress) -> Collected:
 def _import_demo(name: str | None, progress: Progress, started: float) -> ImportResult:
     from fer.data.demo import demo_dataset
 
+    known = {info.fingerprint for info in list_datasets()}
     dataset = demo_dataset(progress=progress)
-    if name and name != dataset.name:
+    existed, warned = dataset.fingerprint in known, []
+    if existed:
+        warned.append(f"The demo faces were imported before, as {dataset.name!r}; they are kept once.")
+    elif name and name != dataset.name:
         rename_dataset(dataset.fingerprint, name)
-        from fer.data.dataset import open_dataset
-
         dataset = open_dataset(dataset.fingerprint)
-    return ImportResult(dataset, [], time.monotonic() - started)
+    return ImportResult(dataset, [], time.monotonic() - started, existed=existed, warnings=warned)
 
 
 def default_name(file: str) -> str:

@@ -458,6 +458,23 @@ def test_a_blurred_copy_of_the_release_is_noticed():
     assert release_warnings(lookalike(blurred, [f"train/angry/{n}.jpg" for n in range(len(images))])) == []
 
 
+def test_demo_is_imported_once(monkeypatch):
+    from fer.data import demo
+    from fer.data.dataset import save_dataset
+
+    def pretend(progress=None):
+        images = np.stack([picture(n) for n in range(7)])
+        return save_dataset("Demo faces", images, range(7), [0] * 7, list("abcdefg"), {"source": "demo"})
+
+    monkeypatch.setattr(demo, "demo_dataset", pretend)
+    first = import_source("demo", name="mine")
+    assert (first.dataset.name, first.existed, first.warnings) == ("mine", False, [])
+    again = import_source("Demo")
+    assert again.existed
+    assert again.dataset.name == "mine"
+    assert "'mine'" in again.warnings[0]
+
+
 # A kill, a full disk --------------------------------------------------------------------------------
 
 

@@ -59,7 +59,8 @@ def attention_maps(model: "keras.Model", image: np.ndarray, layer: str | None = 
     Raises:
         UserError: the network has no attention.
     """
-    from fer.explanation.network import explained, grid_of
+    from fer.explanation.graph import grid_of
+    from fer.explanation.network import explained
 
     known = attention_layers(model)
     if not known:

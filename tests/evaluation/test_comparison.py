@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation import comparison as comparisons
-from fer.evaluation import metrics
+from fer.evaluation import metrics, significance
 from fer.evaluation.comparison import Comparison, compare, significance_tests
 from fer.evaluation.predictions import Predictions, predictions_path
 from fer.evaluation.predictions import _store as store
@@ -38,13 +38,13 @@ def test_mcnemar_is_that_of_statsmodels(only_a, only_b):
     a = np.array([True] * only_a + [False] * only_b + [True] * 50)
     b = np.array([False] * only_a + [True] * only_b + [True] * 50)
     theirs = reference_mcnemar([[50, only_a], [only_b, 0]], exact=True).pvalue
-    assert comparisons.mcnemar(a, b) == pytest.approx(min(theirs, 1.0))
+    assert significance.mcnemar(a, b) == pytest.approx(min(theirs, 1.0))
 
 
 def test_mcnemar_agrees_with_the_chi_square_approximation_on_many_images():
     a, b = np.array([True] * 400 + [False] * 330), np.array([False] * 400 + [True] * 330)
     theirs = reference_mcnemar([[0, 400], [330, 0]], exact=False, correction=True).pvalue
-    assert comparisons.mcnemar(a, b) == pytest.approx(theirs, rel=0.02)
+    assert significance.mcnemar(a, b) == pytest.approx(theirs, rel=0.02)
 
 
 def test_the_difference_interval_is_that_of_resampled_images():
@@ -52,7 +52,7 @@ def test_the_difference_interval_is_that_of_resampled_images():
     a, b = rng.random(500) < 0.6, rng.random(500) < 0.55
     rows = rng.integers(0, 500, (4000, 500))
     drawn = a[rows].mean(axis=1) - b[rows].mean(axis=1)
-    low, high = comparisons.accuracy_difference_interval(a, b)
+    low, high = significance.accuracy_difference_interval(a, b)
     assert low == pytest.approx(np.quantile(drawn, 0.025), abs=0.006)
     assert high == pytest.approx(np.quantile(drawn, 0.975), abs=0.006)
 
@@ -65,11 +65,11 @@ def test_the_paired_bootstrap_of_any_metric_is_that_of_resampled_images(metric):
     b = np.where(rng.random(400) < 0.5, labels, rng.integers(0, 7, 400))
 
     def value(rows):
-        figure = comparisons.METRICS[metric]
+        figure = significance.METRICS[metric]
         first = figure(metrics.confusion_matrix(labels[rows], a[rows]))
         return first - figure(metrics.confusion_matrix(labels[rows], b[rows]))
 
-    found = comparisons.paired_bootstrap(labels, a, b, metric)
+    found = significance.paired_bootstrap(labels, a, b, metric)
     assert found["difference"] == pytest.approx(value(np.arange(400)))
     drawn = [value(rng.integers(0, 400, 400)) for _ in range(1500)]
     assert found["interval"][0] == pytest.approx(np.quantile(drawn, 0.025), abs=0.012)
@@ -79,7 +79,7 @@ def test_the_paired_bootstrap_of_any_metric_is_that_of_resampled_images(metric):
 
 def test_holm_is_that_of_statsmodels():
     p = [0.01, 0.04, 0.03, 0.2, 0.005]
-    assert comparisons.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert significance.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_verdicts_say_what_the_data_can_show(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.evaluation import predictions
+from fer.evaluation import inference, predictions
 from fer.evaluation.predictions import evaluate_run, load_predictions, predict_probabilities
 from fer.evaluation.trained import trained_run
 from fer.models import MODELS
@@ -66,10 +66,10 @@ def test_shapes_that_do_not_fit_are_refused_in_words(model):
 
 
 def test_a_large_network_gets_a_smaller_batch(model):
-    assert predictions.fitting_batch(model) == 256
+    assert inference.fitting_batch(model) == 256
     inputs = keras.Input((48, 48, 1))
     wide = keras.layers.UpSampling2D(32)(inputs)  # 1536 x 1536
-    assert predictions.fitting_batch(keras.Model(inputs, wide)) == 32
+    assert inference.fitting_batch(keras.Model(inputs, wide)) == 32
 
 
 def test_a_run_is_predicted_once_and_its_splits_are_its_own(tmp_path, monkeypatch):

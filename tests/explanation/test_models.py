@@ -6,7 +6,8 @@ import pytest
 
 from fer.emotions import EMOTIONS
 from fer.explanation import default_layer, explain_many, explainable_layers
-from fer.explanation.network import explained, grid_of
+from fer.explanation.graph import grid_of
+from fer.explanation.network import explained
 from fer.models import MODELS
 
 # Small images keep this quick; below 128 pixels Inception's last feature map is a single position.

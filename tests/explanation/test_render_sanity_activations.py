@@ -100,8 +100,7 @@ def test_attention_maps_are_shares_of_attention(transformer):
     names = attention_layers(transformer)
     assert len(names) == 2
     found = attention_maps(transformer, blob(20, 20))
-    side = 6 if transformer.name == "vit_patch8" else 12
-    assert found.shape == (2, side, side)
+    assert found.shape == (2, *MODELS[transformer.name].token_grid)
     assert (found >= 0).all()
     total = found.sum(axis=(1, 2))
     if transformer.name == "vit_patch8":

@@ -40,7 +40,7 @@ SIDES, SMALL, SMALLEST_COPY = (640, 1024), 80, 320
 CUT_OUT_SIDE = 100
 CUT_OUT_ASPECT = 1.3
 # Side of FER-2013's frame in units of sqrt(width · height) of YuNet's box; see the module's first lines.
-FRAME = 1.16
+FRAME = 1.12
 MIN_BOX = 12
 # Every face is looked at again close up, and once more if it turns out not to be level (in degrees).
 CLOSE_UP_SIDE, CLOSE_UP_MARGIN, CLOSE_UPS, LEVEL = 256, 1.6, 2, 5

@@ -88,14 +88,15 @@ class Predictor:
     """
 
     def __init__(self, runs: Sequence[Any]):
-        """`runs`: directories with `best.keras` and `model.json` or `config.json`, or `fer.runs.Run`s.
+        """`runs`: directories with `best.keras` and `model.json` or `config.json`, `fer.runs.Run`s, or
+        `Network`s that are loaded already.
 
         Raises:
             UserError: none given, or one that cannot be loaded.
         """
         if not runs:
             raise UserError("There is no model to predict with; train one, or choose the starter model.")
-        self.networks = [Network(run) for run in runs]
+        self.networks = [run if isinstance(run, Network) else Network(run) for run in runs]
         self.runs = [network.id for network in self.networks]
 
     def predict(

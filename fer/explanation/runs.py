@@ -112,6 +112,33 @@ def mean_explanation(
     }
 
 
+def class_picture(
+    run: Any,
+    target: str,
+    model: "keras.Model | None" = None,
+    steps: int = 200,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Explanation | None:
+    """The stored picture of `maximise_class` for one class; with `model`, made when it is missing.
+
+    `heatmap` is the picture, `probabilities` what the network answers to it.
+    """
+    run = trained_run(run)
+    path = _path(run, "", "maximise", None, target)
+    stored = _read(path)
+    if stored is None and model is not None:
+        from fer.evaluation.inference import compiled_predict
+        from fer.explanation.maximisation import maximise_class
+
+        picture = maximise_class(model, target, steps, run.classes, 0, progress, should_stop)
+        answers = compiled_predict(model, picture[None, ..., None])[0]
+        names = dict(zip(run.classes, map(float, answers), strict=True))
+        stored = Explanation(picture, "maximise", "", target, names)
+        _write(path, stored)
+    return stored
+
+
 def strip_order(explanations: list[Explanation]) -> list[int]:
     """Numbers of the explanations, those that disagree most with the mean answer first."""
     names = list(explanations[0].probabilities) if explanations else []

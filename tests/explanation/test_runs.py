@@ -77,3 +77,26 @@ def test_the_strip_shows_the_odd_one_out_first(tmp_path):
         return Explanation(np.zeros((48, 48)), "gradcam", "", "sad", {"sad": p, "fear": 1 - p})
 
     assert strip_order([said(0.9), said(0.8), said(0.1)])[0] == 2
+
+
+def test_pictures_of_the_classes_are_made_in_the_background(tmp_path, monkeypatch):
+    import fer.runs
+    from fer.explanation import job
+    from fer.explanation.runs import class_picture
+
+    dataset = tiny_dataset()
+    run = tiny_run(tmp_path / "run", dataset)
+    monkeypatch.setattr(fer.runs, "open_run", lambda key: run)
+    monkeypatch.setattr(job, "STEPS", 15)
+    assert class_picture(run, "happy") is None
+    config, seen = {"run": "run", "targets": ["happy", "sad"]}, []
+    asked = iter([False] * 20 + [True] * 100)
+    stopped = job.run(config, tmp_path, lambda f, text: seen.append(f), lambda: next(asked))
+    assert stopped == {"stopped": True, "metrics": {"pictures": 1}}
+    assert class_picture(run, "sad") is None
+    done = job.run(config, tmp_path, lambda f, text: seen.append(f), lambda: False)
+    assert done == {"stopped": False, "metrics": {"pictures": 2}}
+    assert seen[-1] == 1
+    picture = class_picture(run, "happy")
+    grey = np.asarray(load_network(run)(np.full((1, 48, 48, 1), 0.5, np.float32)))[0]
+    assert picture.confidence > grey[3]

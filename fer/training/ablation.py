@@ -1,0 +1,44 @@
+"""One recipe with and without each of its ingredients, over several seeds: what does each contribute?"""
+
+from dataclasses import replace
+
+from fer.augmentation import PRESETS, AugmentationConfig
+from fer.errors import UserError
+from fer.training.config import TrainConfig, with_seeds
+
+
+def ablation(
+    config: TrainConfig, seeds: int = 3, selection: str = "", denoised: str = ""
+) -> dict[str, list[TrainConfig]]:
+    """`{variant: configs}`: the config as it is, and with one ingredient added or taken away each.
+
+    Args:
+        config: the recipe as it stands.
+        seeds: configs per variant, which differ only in their seed; 1 to 100.
+        selection: the selection that drops outliers, if one was made (variant "outliers removed").
+        denoised: fingerprint of the denoised copy of the data set, if there is one ("denoised").
+
+    Class weights and augmentation are switched off where the config has them, else on (balanced weights;
+    preset A of study A).
+
+    Raises:
+        UserError: a number of seeds outside its limits, or a denoised copy that is the data set itself.
+    """
+    if denoised and denoised == config.dataset:
+        raise UserError("The denoised copy is the data set itself; choose the copy made on the Denoise page.")
+    variants = {"as it is": config}
+    if config.class_weights == "none":
+        variants["with class weights"] = replace(config, class_weights="balanced")
+    else:
+        variants["without class weights"] = replace(config, class_weights="none")
+    if config.augmentation.active:
+        variants["without augmentation"] = replace(config, augmentation=AugmentationConfig())
+    else:
+        variants["with augmentation A"] = replace(config, augmentation=PRESETS["A"])
+    if config.selection:
+        variants["outliers kept"] = replace(config, selection="")
+    elif selection:
+        variants["outliers removed"] = replace(config, selection=selection)
+    if denoised:
+        variants["denoised"] = replace(config, dataset=denoised, selection="")
+    return {name: with_seeds(variant, seeds) for name, variant in variants.items()}

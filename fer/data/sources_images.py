@@ -207,7 +207,9 @@ def _decode_with_pillow(content: bytes) -> tuple[np.ndarray, bool]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_size(*opened.size)
             image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I") or image.mode == "F":
+            if image.mode == "F":
+                raise UserError("image of floating-point numbers; save it with 8 or 16 bits")
+            if image.mode.startswith("I"):
                 deep = np.asarray(image, dtype=np.float64)
                 return np.clip(deep / 257 + 0.5, 0, 255).astype(np.uint8), True
             return np.asarray(image.convert("L")), image.mode != "L"

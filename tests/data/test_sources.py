@@ -248,6 +248,62 @@ def test_an_image_bomb_is_quarantined_unread():
         decode(bytes(jpeg))
 
 
+def _saved(form: str, mode: str = "RGB", **options) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(cv2.cvtColor(picture(1, 60), cv2.COLOR_GRAY2RGB)).convert(mode).save(
+        buffer, form, **options
+    )
+    return buffer.getvalue()
+
+
+FORMATS_SEEN = {
+    "cmyk": _saved("JPEG", "CMYK"),
+    "progressive": _saved("JPEG", progressive=True),
+    "palette": _saved("PNG", "P"),
+    "transparent": _saved("PNG", "RGBA"),
+    "gif": _saved("GIF"),
+    "webp": _saved("WEBP", lossless=True),
+    "bmp": _saved("BMP"),
+    "tiff": _saved("TIFF"),
+    "pgm": _saved("PPM", "L"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS_SEEN)
+def test_every_format_gives_the_same_face(kind):
+    image, converted = decode(FORMATS_SEEN[kind])
+    assert converted
+    expected = cv2.resize(picture(1, 60), (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(image.astype(int) - expected).mean() < 8  # a palette of 216 web colours is dithered
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(sorted(FORMATS_SEEN)),
+    flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=5),
+    cut=st.integers(0, 300),
+)
+def test_any_damaged_image_is_decoded_or_one_sentence(kind, flips, cut):
+    data = bytearray(FORMATS_SEEN[kind])
+    for position, mask in flips:
+        data[position % len(data)] ^= mask
+    try:
+        image, _ = decode(bytes(data[: len(data) - cut]))
+        sentence = ""
+    except UserError as error:
+        image, sentence = np.zeros((48, 48), np.uint8), str(error)
+    assert image.shape == (48, 48)
+    assert image.dtype == np.uint8
+    assert "\n" not in sentence
+
+
+def test_floating_point_images_are_quarantined():
+    with pytest.raises(UserError, match="floating-point"):
+        decode(_saved("TIFF", "F"))
+
+
 # The csv ----------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ Job = Callable[[dict[str, Any], Path, Progress, Callable[[], bool]], dict[str, A
 
 JOBS: dict[str, str] = {
     "train": "fer.training.job:run",
+    "estimate": "fer.training.estimate:run",
     "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
     "embedding": "fer.analysis.embedding:run",

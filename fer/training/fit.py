@@ -119,7 +119,7 @@ class Training:
         if recorded.exists() and (self.directory / "best.keras").exists():
             best = read_json(recorded)  # written after best.keras and before the state, so never older
             self.state.best.best, self.state.best_epoch = best[self.config.checkpoint_monitor], best["epoch"]
-        if self.state.sequence == 0:
+        if self.state.sequence == 0 or self.state.finished:
             return
         shapes = [tuple(v.shape) for v in self.model.variables]
         if shapes != [value.shape for value in self.state.network]:
@@ -288,7 +288,8 @@ class Training:
             records.write_model_facts(self.directory, self.config, self.model)
 
     def _save(self, optimizer: bool = True) -> None:
-        self.state.network = _values(self.model.variables)
+        finished = self.state.finished  # then best.keras is all that is needed
+        self.state.network = [] if finished else _values(self.model.variables)
         self.state.optimizer = _values(self.trainer.optimizer.variables) if optimizer else []
         save_state(self.state, self.directory / "last")
 

@@ -58,7 +58,10 @@ _ARRAYS = ("hard", "network", "optimizer")
 
 
 def save_state(state: State, directory: Path) -> None:
-    """Write `state` over the older buffer of `directory` and flush it to the disk."""
+    """Write `state` over the older buffer of `directory` and flush it to the disk.
+
+    A finished state is small and needs no second buffer: the other one is removed.
+    """
     state.sequence += 1
     content = {name: value for name, value in vars(state).items() if name not in _ARRAYS}
     for name in ("best", "stopping", "plateau"):
@@ -71,6 +74,8 @@ def save_state(state: State, directory: Path) -> None:
         arrays["hard"] = state.hard
     with replacing(directory / f"{state.sequence % 2}.npz") as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for flags
+    if state.finished:
+        (directory / f"{(state.sequence + 1) % 2}.npz").unlink(missing_ok=True)
 
 
 def load_state(directory: Path) -> State | None:

@@ -77,6 +77,15 @@ class TestResume:
         assert [row["epoch"] for row in history(cut)] == ["1", "2", "3", "4"]
         assert [row["phase"] for row in history(cut)] == ["head", "all", "all", "all"]
 
+    def test_a_finished_training_is_not_repeated(self, tiny: Dataset, tmp_path: Path):
+        config = quick(tiny, phases=(Phase(epochs=1),))
+        fit(config, tmp_path)
+        (buffer,) = (tmp_path / "last").iterdir()
+        assert buffer.stat().st_size < 10_000
+        before = (tmp_path / "history.csv").read_bytes(), (tmp_path / "best.keras").read_bytes()
+        assert not fit(config, tmp_path).stopped
+        assert ((tmp_path / "history.csv").read_bytes(), (tmp_path / "best.keras").read_bytes()) == before
+
     def test_torn_history_and_damaged_buffer_are_repaired(self, tiny: Dataset, tmp_path: Path):
         config = quick(tiny, phases=(Phase(epochs=3),))
         whole, cut = tmp_path / "whole", tmp_path / "cut"

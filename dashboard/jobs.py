@@ -8,20 +8,21 @@ from dashboard import live, panels
 from fer.runs import Run, create_run, list_runs, open_run, statuses, submit
 
 
-def latest(kind: str, dataset: str) -> Run | None:
-    """The newest run of a kind on a data set (fingerprint)."""
+def latest(kind: str, dataset: str, recipe: str = "") -> Run | None:
+    """The newest run of a kind on a data set (fingerprint), of one recipe where that matters."""
     fitting = [run for run in list_runs() if run.kind == kind and run.config.get("dataset") == dataset]
+    fitting = [run for run in fitting if not recipe or run.recipe == recipe]
     return max(fitting, key=lambda run: run.created, default=None)
 
 
-def start(kind: str, config: dict[str, Any]) -> None:
+def start(kind: str, config: dict[str, Any], recipe: str = "") -> None:
     """Queue a job; an unfinished one of the same kind and data set is watched instead of doubled."""
     with panels.errors_shown():
-        before = latest(kind, config["dataset"])
+        before = latest(kind, config["dataset"], recipe)
         if before is not None and before.status().active:
             st.toast("It is already on its way.", icon=":material/schedule:")
             return
-        submit(create_run(config, kind=kind))
+        submit(create_run(config, kind=kind, recipe=recipe or None))
         st.toast("Started in the background.", icon=":material/schedule:")
 
 
@@ -30,11 +31,12 @@ def watch(kind: str, dataset: str) -> None:
     run = latest(kind, dataset)
     if run is None or statuses([run])[run.id].state == "finished":
         return
-    _watch(run.id)
+    watch_run(run.id)
 
 
 @st.fragment(run_every=1)
-def _watch(run_id: str) -> None:
+def watch_run(run_id: str) -> None:
+    """State and progress of one job; reruns the page when it ends."""
     run = open_run(run_id)
     status = run.status()
     live.state_line(run)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, state
+from dashboard import ablating, cached, panels, state
 from fer import storage
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
@@ -65,9 +65,11 @@ def details(dataset: Dataset) -> None:
     with left:
         panels.recipe_card(recipe)
         panels.go_to("train", "Train it", recipe=name, dataset=dataset.name)
+        ablating.estimate(dataset, name)
         _reported_and_measured(recipe, dataset)
     with right:
         _network(recipe.model)
+    ablating.panel(dataset, name)
 
 
 def _reported_and_measured(recipe: Any, dataset: Dataset) -> None:

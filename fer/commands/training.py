@@ -74,6 +74,21 @@ def _settings(pairs: list[str]) -> dict[str, str]:
     return settings
 
 
+def ablate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer import ablations
+    from fer.data.dataset import open_dataset
+    from fer.data.selection import open_selection
+    from fer.recipes import recipe_config
+
+    dataset = open_dataset(options.dataset)
+    config = recipe_config(options.recipe, dataset.fingerprint, **_settings(options.set))
+    selection = open_selection(dataset, options.selection).reference if options.selection else ""
+    denoised = open_dataset(options.denoised).fingerprint if options.denoised else ""
+    identifier = ablations.start(config, options.seeds, selection, denoised)
+    rows = ablations.table(identifier)
+    return {"ablation": identifier, "variants": {row.variant: row.planned for row in rows}}
+
+
 def run_summary(run: Any) -> dict[str, Any]:
     """What every run command says about a run."""
     status = run.status()
@@ -175,6 +190,20 @@ COMMANDS: tuple[Command, ...] = (
             argument("--device", help="auto, cpu or gpu:N"),
             argument("--name", help="what to call the run"),
             argument("--background", action="store_true", help="queue it and return"),
+        ),
+    ),
+    Command(
+        "ablate",
+        "queue a recipe with and without each ingredient, over several seeds",
+        ablate,
+        as_document,
+        (
+            argument("recipe", metavar="RECIPE"),
+            argument("--dataset", required=True, metavar="D"),
+            argument("--seeds", type=int, default=3),
+            argument("--selection", help="selection for the variant without outliers"),
+            argument("--denoised", metavar="D2", help="denoised copy for that variant"),
+            argument("--set", action="append", default=[], metavar="key=value"),
         ),
     ),
     Command("runs", "list runs", runs, as_lines),

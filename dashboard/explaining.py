@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, controls, panels, predicting, state
+from dashboard import cached, charts, controls, jobs, panels, predicting, state
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -224,6 +224,36 @@ def layers(dataset: Dataset, runs: list[Run]) -> None:
         panels.faces([_stretched(m) for m in maps[:96]], [str(n) for n in range(min(len(maps), 96))], size=64)
 
 
+def ideals(dataset: Dataset, runs: list[Run]) -> None:
+    """The picture each network is most certain of, for every class; made in the background."""
+    from fer.explanation.runs import class_picture
+
+    for run in runs:
+        st.markdown(f"**{panels.plain(run.name)}**")
+        stored = {emotion: class_picture(run.directory, emotion) for emotion in _classes(run)}
+        pictures = {emotion: found for emotion, found in stored.items() if found is not None}
+        if pictures:
+            panels.faces(
+                [(255 * found.heatmap).astype(np.uint8) for found in pictures.values()],
+                [f"{e}\n{100 * found.probabilities[e]:.0f} % sure" for e, found in pictures.items()],
+                size=120,
+            )
+        if len(pictures) < len(_classes(run)):
+            st.button(
+                "Make the pictures in the background",
+                key=f"maximise-{run.id}",
+                icon=":material/brush:",
+                on_click=jobs.start,
+                args=("maximise", {"run": run.id, "dataset": run.config.get("dataset")}),
+            )
+    jobs.watch("maximise", str(runs[0].config.get("dataset")))
+    panels.note(
+        "Activation maximisation (Erhan et al. 2009): starting from grey noise, the input is changed "
+        "step by step "
+        "so that one class's score grows. It shows what the network reacts to, which is seldom a face."
+    )
+
+
 def _enlarged(grid: np.ndarray) -> np.ndarray:
     import cv2
 
@@ -252,5 +282,6 @@ VIEWS: dict[str, Callable[[Dataset, list[Run]], None]] = {
     "One face": one_face,
     "Averages": average,
     "Layers": layers,
+    "Ideals": ideals,
     "Own face": own_face,
 }

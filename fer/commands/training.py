@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from fer.commands.base import RUN, Command, Progress, argument, as_lines
+from fer.commands.base import RUN, Command, Progress, argument, as_document, as_lines
 from fer.errors import UserError
 
 

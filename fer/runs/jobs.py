@@ -24,6 +24,7 @@ JOBS: dict[str, str] = {
     "denoise": "fer.analysis.denoising:run",
     "embedding": "fer.analysis.embedding:run",
     "features": "fer.evaluation.clusters:run",
+    "maximise": "fer.explanation.job:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",
 }

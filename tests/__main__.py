@@ -27,7 +27,7 @@ def main(arguments):
     from dashboard import environment
 
     try:
-        python = environment.prepare([*environment.wanted(options.cpu), environment.TEST])
+        python = environment.prepare([*environment.wanted(options.cpu), environment.SERVE, environment.TEST])
     except environment.SetupError as error:
         sys.stderr.write(str(error) + "\n")
         return 1

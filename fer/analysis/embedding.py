@@ -173,7 +173,11 @@ def _tsne(
 
     perplexity = min(30, (len(rows) - 1) / 3.5)
     tsne = TSNE(
-        perplexity=perplexity, n_jobs=2, random_state=seed, callbacks=callback, callbacks_every_iters=25
+        perplexity=perplexity,
+        n_jobs=1 if len(rows) < 2000 else 2,  # small maps lose more by waiting for each other than they gain
+        random_state=seed,
+        callbacks=callback,
+        callbacks_every_iters=25,
     )
     points = tsne.fit(rows)
     return None if stopped[0] else np.asarray(points, dtype=np.float32)

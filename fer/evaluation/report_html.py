@@ -103,11 +103,11 @@ def _confusion(confusion: list[list[int]]) -> dict[str, Any]:
         "texttemplate": "%{text}",
         "zmin": 0,
         "zmax": 1,
-        "colorscale": "Blues",
+        "colorscale": [[0, "#f7fbff"], [0.5, "#6baed6"], [1, "#08306b"]],
         "hovertemplate": "%{y} said to be %{x}: %{text} images, %{z:.1%}<extra></extra>",
     }
     figure = _layout([trace], "predicted", "true")
-    figure["layout"]["yaxis"]["autorange"] = "reversed"
+    figure["layout"]["yaxis"] |= {"autorange": "reversed", "automargin": True}
     return figure
 
 
@@ -152,7 +152,8 @@ def _reliability(content: ReportContent) -> dict[str, Any]:
 
 
 def _layout(traces: list[dict[str, Any]], x: str, y: str) -> dict[str, Any]:
-    layout = {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}, "margin": {"t": 20}}
+    axis = {"title": {"text": y, "standoff": 12}, "automargin": True}
+    layout = {"xaxis": {"title": {"text": x}}, "yaxis": axis, "margin": {"t": 20}}
     return {"data": traces, "layout": layout}
 
 

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands, made from `fer.commands.COMMANDS`."""
     from fer.commands import COMMANDS
 
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document")
     common.add_argument(
         "--progress", choices=("auto", "json", "none"), default="auto", help=argparse.SUPPRESS

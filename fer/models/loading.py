@@ -89,10 +89,16 @@ def _rewrite(source: Path, target: Path, config: Any) -> None:
 
 
 def _load(path: Path, shown: Path) -> keras.Model:
+    policy = keras.config.dtype_policy()
+    if policy.name != "float32":  # a trainer's; input layers and models take theirs from it, not the file
+        keras.config.set_dtype_policy("float32")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise _damaged(shown, error) from error
+    finally:
+        if policy.name != "float32":
+            keras.config.set_dtype_policy(policy)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -37,7 +37,7 @@ def test_diagrams_are_small_connected_and_acyclic(spec, model):
     dot = diagram_dot(model)
     nodes = dict(NODE.findall(dot))
     edges = EDGE.findall(dot)
-    assert len(nodes) + len(edges) + 6 == len(dot.strip().splitlines())
+    assert len(nodes) + len(edges) + 5 == len(dot.strip().splitlines())
     assert 5 <= len(nodes) <= 30
     assert {name for edge in edges for name in edge} == set(nodes)
     reached = ["images"]

@@ -72,9 +72,12 @@ def predict_probabilities(
 def compiled_predict(model: "keras.Model", inputs: np.ndarray) -> np.ndarray:
     """(N, K) float32 of one batch through Keras' compiled predict step; safe from several threads."""
     if getattr(model, "predict_function", None) is None:
+        import keras
+
         with _compiling:
             if model.predict_function is None:
-                model.jit_compile = False  # XLA takes seconds to compile and gains nothing on a CPU
+                if keras.backend.backend() == "tensorflow":  # JAX compiles nothing without it
+                    model.jit_compile = False  # XLA takes seconds to compile and gains nothing on a CPU
                 model.make_predict_function()
     return np.asarray(model.predict_on_batch(inputs), dtype=np.float32)
 

@@ -89,7 +89,7 @@ def compute_embedding(
     random = np.random.default_rng(seed)
     indices = np.sort(random.permutation(len(dataset))[:limit]).astype(np.int64)
     if features is None:
-        rows = dataset.images[indices].reshape(len(indices), -1).astype(np.float32) / 255
+        rows: np.ndarray = dataset.images[indices].reshape(len(indices), -1).astype(np.float32) / 255
     else:
         rows = np.asarray(features, dtype=np.float32)[indices]
     points = _tsne(_components(rows), progress or (lambda fraction, text: None), should_stop, seed)

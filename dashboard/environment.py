@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dashboard.interpreter import NEWEST, OLDEST, supported
+from dashboard.setup_failures import last_line, os_sentence, sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "requirements.txt"
@@ -27,12 +28,6 @@ GPU = "requirements-gpu.txt"
 TEST = "requirements-test.txt"
 SERVE = "requirements-serve.txt"
 NEEDED_GB = {BASE: 4.0, GPU: 6.0, TEST: 0.5}  # unpacked, and pip's temporary copies
-_OFFLINE = (
-    "NewConnectionError|Failed to establish a new connection|name resolution|getaddrinfo failed|"
-    "ConnectTimeoutError|Connection refused|Network is unreachable|ReadTimeoutError|ProxyError|"
-    "ConnectionResetError|Max retries exceeded"
-)
-_FULL = r"No space left on device|Errno 28\b|Disk quota exceeded|not enough space on the disk|WinError 112"
 
 Say = Callable[[str], None]
 
@@ -64,7 +59,7 @@ def prepare(files: Sequence[str] = (BASE,), root: Path = ROOT, say: Say = print)
                     create(venv, say)
                 install(venv, files, root, say)
     except OSError as error:
-        raise SetupError(_os_sentence(error, root)) from error
+        raise SetupError(os_sentence(error, root)) from error
     return interpreter_of(venv)
 
 
@@ -154,7 +149,9 @@ def create(venv: Path, say: Say) -> None:
             "This Python cannot create a virtual environment because ensurepip is missing: on Debian and "
             f"Ubuntu run 'sudo apt install python3.{sys.version_info[1]}-venv', then this command again."
         )
-    raise SetupError(_sentence(output, venv) or f"The virtual environment could not be made: {_last(output)}")
+    raise SetupError(
+        sentence(output, venv) or f"The virtual environment could not be made: {last_line(output)}"
+    )
 
 
 def install(venv: Path, files: Sequence[str], root: Path, say: Say) -> None:
@@ -170,7 +167,9 @@ def install(venv: Path, files: Sequence[str], root: Path, say: Say) -> None:
     status, output = _run_pip(command, venv / "setup.log", say)
     if status != 0:
         hint = " (or use --cpu, which needs no CUDA libraries)" if GPU in files else ""
-        reason = _sentence(output, venv) or f"pip could not install the requirements{hint}: {_last(output)}"
+        reason = (
+            sentence(output, venv) or f"pip could not install the requirements{hint}: {last_line(output)}"
+        )
         raise SetupError(f"{reason} All of pip's output is in {venv / 'setup.log'}.")
     _replace(record, json.dumps({"python": platform.python_version(), "files": recorded | hashes}, indent=1))
 
@@ -204,45 +203,6 @@ def _run_pip(command: list, log: Path, say: Say) -> tuple[int, str]:
         process.stdout.close()
         status = process.wait()
     return status, "".join(lines)
-
-
-def _sentence(output: str, venv: Path) -> str | None:
-    """pip's or venv's failure as one sentence, if it is one of those that people meet."""
-    if re.search(_FULL, output):
-        free = shutil.disk_usage(venv.parent).free / 1e9
-        return (
-            f"The disk is full: {free:.1f} GB are free at {venv.parent}; make room (about "
-            f"{NEEDED_GB[BASE]:.0f} GB) and run the command again."
-        )
-    if re.search(_OFFLINE, output):
-        return (
-            "The packages could not be downloaded because the network or the package index cannot be "
-            "reached: connect to the internet (or set HTTPS_PROXY) and run the command again."
-        )
-    if re.search("SSLError|CERTIFICATE_VERIFY_FAILED", output):
-        return (
-            "The packages could not be downloaded because the package index shows a certificate that this "
-            "computer does not trust: set PIP_CERT to your organisation's certificate and run the command "
-            "again."
-        )
-    if re.search("Permission denied|Access is denied", output):
-        return f"No permission to write in {venv}: clone the project where you may write."
-    missing = re.search(r"No matching distribution found for (\S+)", output)
-    if missing:
-        return (
-            f"The package index offers no {missing[1]} for Python {platform.python_version()} on "
-            f"{platform.system()} {platform.machine()}: use another Python of 3.11 to 3.13, or another "
-            "machine."
-        )
-    return None
-
-
-def _os_sentence(error: OSError, root: Path) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full: make room at {root} and run the command again."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"No permission to write {error.filename or root}: clone the project where you may write."
-    return f"The set-up failed: {error}."
 
 
 @contextmanager
@@ -312,10 +272,3 @@ def _succeeds(command: list) -> bool:
         return subprocess.run([str(c) for c in command], capture_output=True, timeout=120).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
-
-
-def _last(output: str) -> str:
-    """The last line that says something, as pip puts its reason there."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["no reason given"])[-1].removeprefix("ERROR: ")

@@ -22,7 +22,7 @@ from dashboard import environment
 from dashboard.environment import SetupError
 
 ROOT = Path(environment.__file__).resolve().parent.parent
-MODULES = ("__init__", "__main__", "interpreter", "environment", "launcher")
+MODULES = ("__init__", "__main__", "interpreter", "environment", "setup_failures", "launcher")
 posix = pytest.mark.skipif(os.name == "nt", reason="uses a shell script as a stand-in")
 
 
@@ -264,7 +264,11 @@ def test_too_little_space_is_said_before_anything_is_made(project: Path, monkeyp
         ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
         ("NewConnectionError('<pip._vendor…>: [Errno -3] Temporary failure in name resolution')", "network"),
         ("ReadTimeoutError(\"HTTPSConnectionPool(host='pypi.org', port=443): Read timed out.\")", "network"),
-        ("SSLError(SSLCertVerificationError(1, 'certificate verify failed'))", "certificate"),
+        (
+            "HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded (Caused by SSLError("
+            "SSLCertVerificationError(1, 'certificate verify failed')))",
+            "certificate",
+        ),
         (
             "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'",
             "permission",

@@ -60,7 +60,6 @@ def recipe_choice(recipes: Mapping[str, Any]) -> str:
     return st.selectbox(
         "Recipe",
         list(recipes),
-        format_func=lambda name: f"{name} – {recipes[name].title}",
         key=state.RECIPE,
         bind="query-params",
         persist_state="session",

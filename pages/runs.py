@@ -25,7 +25,7 @@ names = {run.id: run.name for run in runs}
 chosen = st.selectbox(
     "Open a run",
     list(names),
-    format_func=lambda run_id: f"{names[run_id]} ({run_id})" if names[run_id] != run_id else run_id,
+    format_func=lambda run_id: names[run_id],
     key=state.RUN,
     bind="query-params",
     persist_state="session",

@@ -191,3 +191,13 @@ def test_every_class_has_a_face_on_the_home_page(demo_dataset):
     page = open_page("home")
     html = "".join(str(element.proto) for element in page.get("html"))
     assert all(emotion in html for emotion in EMOTIONS)
+
+
+def test_a_link_opens_what_it_names(cache_with_run, trained_run):
+    page = open_page("runs", run="two epochs")
+    assert by_label(page.selectbox, "Open a run").value == trained_run.name
+    page = open_page("train", recipe="cnn4")
+    assert by_label(page.selectbox, "Recipe").value == "cnn4"
+    page = open_page("compare", runs="two epochs", view="Curves")
+    assert page.multiselect[0].value == [trained_run.name]
+    assert page.slider[0].label == "Smoothing"

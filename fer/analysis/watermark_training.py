@@ -36,16 +36,12 @@ def stamp(random: np.random.Generator) -> np.ndarray:
     word = str(random.choice(WORDS))[: int(random.integers(4, 13))]
     at = int(random.uniform(-0.35, 0.4) * size), int(random.uniform(0.12, 1.0) * size)
     font, thickness = int(random.choice(FONTS)), int(random.integers(2, 7))
-    kind = random.random()
-    if kind < 0.75:
-        cv2.putText(layer, word, at, font, random.uniform(0.8, 2.6), 255, thickness, cv2.LINE_AA)
-    if kind > 0.6:  # a logo: rings or the arcs of a spiral
-        radius, turned = random.uniform(0.07, 0.25) * size, random.uniform(0, 360)
+    cv2.putText(layer, word, at, font, random.uniform(0.8, 2.6), 255, thickness, cv2.LINE_AA)
+    if random.random() < 0.25:
+        radius = random.uniform(0.08, 0.3) * size
         middle = (int(random.uniform(0.1, 0.9) * size), int(random.uniform(0.1, 0.9) * size))
-        for ring in (1.0, 0.7, 0.4)[: int(random.integers(1, 4))]:
-            axes = (int(ring * radius), int(ring * radius))
-            end = turned + (360 if random.random() < 0.5 else 270)
-            cv2.ellipse(layer, middle, axes, 0, turned, end, 255, int(random.integers(3, 8)), cv2.LINE_AA)
+        for ring in (1.0, 0.6):
+            cv2.circle(layer, middle, int(ring * radius), 255, int(random.integers(3, 8)), cv2.LINE_AA)
     if random.random() < 0.2:
         start = int(random.uniform(-1, 1) * size)
         cv2.line(layer, (start, size), (start + size, 0), 160, int(random.integers(2, 6)), cv2.LINE_AA)

@@ -107,9 +107,9 @@ def fine_tuned(
 
     pool: "average" or "max". hidden: units of a Dense, BN, ReLU layer; 0 for none.
     """
-    backbone = backbone_model(name, input_shape, preprocessing, weights, channels, image_size)
     if pool not in POOLS:
         raise UnknownName("pool", pool, list(POOLS))
+    backbone = backbone_model(name, input_shape, preprocessing, weights, channels, image_size)
     x = POOLS[pool](name="pool" if hidden else "features")(backbone.output)
     if hidden:
         x = dense_bn_relu(x, hidden, "features")

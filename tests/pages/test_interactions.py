@@ -70,7 +70,8 @@ def test_an_untouched_form_is_the_recipe_as_it_stands(demo_dataset, submitted):
 def test_the_page_shows_a_queued_run_and_stop_cancels_it(demo_dataset, monkeypatch):
     from fer.recipes import recipe_config
 
-    monkeypatch.setattr("fer.runs.lifecycle.ensure_dispatcher", lambda: False)
+    for place in ("fer.runs.lifecycle", "fer.runs", "dashboard.live"):
+        monkeypatch.setattr(f"{place}.ensure_dispatcher", lambda: False)
     run = create_run(recipe_config("baseline_cnn", demo_dataset.fingerprint), recipe="baseline_cnn")
     page = open_page("train")
     by_label(page.button, "Start training").click()  # a second run, in the queue behind nothing
@@ -167,7 +168,7 @@ def test_the_audit_counts_and_one_click_drops_the_leaked_images(demo_dataset):
     from fer.data.audit import audit
 
     found = audit(demo_dataset)
-    page = open_page("data")
+    page = open_page("data", part="Audit")
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["Leaked test"] == f"{found['leaked_test_images']:,}"
     assert shown["Conflicting"] == f"{found['conflicting_groups']:,}"

@@ -1,6 +1,7 @@
 """What the tests of the run machinery share: start runs, wait, find processes."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,16 @@ def engine_processes(cache: Path, module: str = "") -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def as_in_a_terminal() -> None:
+    """For `preexec_fn`: signals that end a program in a terminal, even where the test runner ignores them.
+
+    A runner started by `nohup` or in the background of a shell ignores SIGHUP or SIGINT, and its children
+    would inherit that.
+    """
+    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> float:

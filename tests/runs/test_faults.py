@@ -16,7 +16,7 @@ import pytest
 from fer import runs, storage
 from fer.errors import UserError
 from fer.runs import files, locks, queue
-from tests.runs.runkit import engine_processes, events, running, start, until
+from tests.runs.runkit import as_in_a_terminal, engine_processes, events, running, start, until
 
 
 def kill(pid: int) -> None:
@@ -139,6 +139,7 @@ def test_the_end_of_the_launching_process_does_not_reach_the_run(how, cache, tmp
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        preexec_fn=as_in_a_terminal,
     )
     run = runs.open_run(launcher.stdout.readline().strip())
     until(lambda: run.status().state == "running")

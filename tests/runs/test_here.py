@@ -10,7 +10,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UserError
-from tests.runs.runkit import events, running, start, until
+from tests.runs.runkit import as_in_a_terminal, events, running, start, until
 
 HERE = (
     "import sys, json; from fer import runs; config = json.loads(sys.argv[1]);"
@@ -28,6 +28,7 @@ def in_a_terminal(config: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=as_in_a_terminal,
     )
 
 

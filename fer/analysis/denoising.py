@@ -3,7 +3,7 @@
 Non-local means (Buades et al. 2005, "A non-local algorithm for image denoising") replaces a pixel by the
 average of pixels whose surroundings look alike, weighted by exp(-distance² / h²). Study A used OpenCV's
 colour variant on grey images, one at a time; the grey variant on two threads is over four times as fast.
-The colour one works on Lab lightness and smooths more at the same h: its 10 comes closest to 15 here
+The colour one works on Lab lightness and smooths more at the same h: its 10 comes closest to 16 here
 (2.4 grey levels apart on FER-2013). `denoise_dataset` writes a denoised copy as a new data set and leaves
 the original alone.
 """

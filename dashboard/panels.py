@@ -202,8 +202,14 @@ def duration(seconds: float | None) -> str:
     )
 
 
-def choose_runs(label: str = "Runs", most: int = 8) -> list[Run]:
-    """One to eight finished runs, kept in the address; says what to do when there is none."""
+def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) -> list[Run]:
+    """One to eight finished runs, kept in the address; says what to do when there is none.
+
+    Args:
+        label: of the widget.
+        most: that can be chosen.
+        all_at_first: begin with all of them, not with the newest alone.
+    """
     trained = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
     known = statuses(trained)
     usable = [run for run in trained if not known[run.id].active]
@@ -219,7 +225,7 @@ def choose_runs(label: str = "Runs", most: int = 8) -> list[Run]:
     chosen = st.multiselect(
         label,
         list(by_id),
-        default=[usable[0].id],
+        default=[run.id for run in usable[: most if all_at_first else 1]],
         format_func=lambda i: names[i],
         max_selections=most,
         key=state.RUNS,

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import panels, predicting
 
 panels.heading("predict")
-runs = panels.choose_runs("Models")
+runs = panels.choose_runs("Models", all_at_first=True)
 if not runs:
     st.stop()
 one, many = "One photo", "Many photos"

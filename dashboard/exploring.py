@@ -218,7 +218,7 @@ def image_map(dataset: Dataset) -> None:
         )
         return
     source, limit = st.selectbox(
-        "Map of", known, format_func=lambda item: f"{item[0]} ({item[1]:,} images)", key="map-source"
+        "Map of", known, format_func=lambda item: f"{item[0]} (up to {item[1]:,} images)", key="map-source"
     )
     found = load_embedding(dataset, source, limit)
     if found is None:

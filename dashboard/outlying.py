@@ -125,7 +125,7 @@ def faces(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Flagged) 
         if made is not None:
             error = outliers.error_map(dataset.images[index], made[index])
             cells += [made[index], (255 * np.clip(4 * error, 0, 1)).astype(np.uint8)]
-            captions += ["reconstruction", "error × 4"]
+            captions += ["rebuilt", "error × 4"]
     panels.faces(cells, captions, columns=12 if made is None else 6)
     selecting.marks(
         dataset,

@@ -75,71 +75,124 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
     from fer.training.config import with_settings
 
     config = recipe_config(recipe, dataset.fingerprint)
-    phase = config.phases[0]
-    left, right = st.columns(2)
-    epochs = left.number_input("Epochs", 1, 1000, phase.epochs, key=f"epochs-{recipe}")
-    batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
-    rate = left.number_input(
-        "Learning rate",
-        1e-7,
-        10.0,
-        phase.learning_rate,
-        format="%g",
-        step=phase.learning_rate / 10,
-        key=f"rate-{recipe}",
-    )
-    device = _device_choice(recipe)
+    settings = _main_settings(recipe, config)
     augment = st.toggle("Vary the training images (augmentation)", _augments(config), key=f"augment-{recipe}")
-    weights = st.selectbox(
-        "Class weights",
-        ["none", "balanced"],
-        index=1 if config.class_weights == "balanced" else 0,
-        help="Balanced: every class counts the same in the loss.",
-        key=f"weights-{recipe}",
-    )
+    settings["class_weights"] = _weights_choice(recipe, config)
     with st.expander("More settings", icon=":material/tune:"):
-        selection = _selection_choice(recipe, dataset)
+        settings["selection"] = _selection_choice(recipe, dataset)
         name = st.text_input("Run name", placeholder="made from the recipe and the time")
-        chosen_preset = _preset_choice(recipe, config)
-        seed = st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}")
-        fraction = st.slider(
-            "Validation share (%)",
-            5,
-            50,
-            round(100 * config.split.validation_fraction),
-            key=f"fraction-{recipe}",
-            help="Share of each class of train that chooses the checkpoint and is never trained on.",
-        )
-        precisions = ["auto", "float32", "bfloat16"]
-        precision = st.selectbox(
+        preset = _preset_choice(recipe, config)
+        settings["seed"] = str(st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}"))
+        settings |= _split_settings(recipe, config)
+        precisions = ["auto", "float32", "bfloat16", "float16"]
+        settings["precision"] = st.selectbox(
             "Precision",
             precisions,
-            index=precisions.index(config.precision) if config.precision in precisions else 0,
+            index=precisions.index(config.precision),
             key=f"precision-{recipe}",
             help="auto: bfloat16 where the processor or GPU computes it natively",
         )
-    settings = {
-        "epochs": str(epochs),
-        "batch_size": str(batch),
-        "learning_rate": repr(rate),
-        "device": device,
-        "class_weights": weights,
-        "seed": str(seed),
-        "split.validation_fraction": repr(fraction / 100),
-        "precision": precision,
-    }
-    if selection:
-        settings["selection"] = selection
     if not augment:
         settings["augmentation"] = "none"
-    elif chosen_preset:
-        settings["augmentation"] = chosen_preset
-    changed = {key: value for key, value in settings.items() if not _same(config, key, value)}
+    elif preset:
+        settings["augmentation"] = preset
+    changed = {key: value for key, value in settings.items() if value and not _same(config, key, value)}
     try:
         return with_settings(config, changed), name.strip()
     except UserError as error:
         st.error(panels.plain(error))
         return None, name
+
+
+def _main_settings(recipe: str, config: Any) -> dict[str, str]:
+    """Epochs of all phases together, batch size, learning rate where it is one, device."""
+    rates = {phase.learning_rate for phase in config.phases}
+    left, right = st.columns(2)
+    epochs = left.number_input("Epochs", 1, 1000, config.epochs, key=f"epochs-{recipe}")
+    batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
+    rate = left.number_input(
+        "Learning rate",
+        1e-9,
+        10.0,
+        max(rates),
+        format="%g",
+        step=max(rates) / 10,
+        key=f"rate-{recipe}",
+        disabled=len(rates) > 1,
+        help="This recipe's phases have rates of their own." if len(rates) > 1 else None,
+    )
+    return {
+        "epochs": str(epochs),
+        "batch_size": str(batch),
+        "learning_rate": repr(rate) if len(rates) == 1 else "",
+        "device": _device_choice(recipe),
+    }
+
+
+def _weights_choice(recipe: str, config: Any) -> str:
+    """`none`, `balanced`, or '' for the recipe's own weights."""
+    own = not isinstance(config.class_weights, str)
+    options = [*([""] if own else []), "none", "balanced"]
+    return st.selectbox(
+        "Class weights",
+        options,
+        index=0 if own else options.index(config.class_weights),
+        format_func=lambda name: name or "as in the recipe",
+        help="Balanced: every class counts the same in the loss.",
+        key=f"weights-{recipe}",
+    )
+
+
+def _split_settings(recipe: str, config: Any) -> dict[str, str]:
+    """How the data set is divided, how many images of a class, and which classes."""
+    from fer.data.splits import SCHEMES
+
+    described = {
+        "release": "the data set's test, validation from train",
+        "kfold": "stratified k-fold",
+        "64/16/20": "64/16/20 of train (study C)",
+    }
+    scheme = st.selectbox(
+        "Split",
+        SCHEMES,
+        index=SCHEMES.index(config.split.scheme),
+        format_func=lambda name: described.get(name, name),
+        key=f"scheme-{recipe}",
+    )
+    fraction = st.slider(
+        "Validation share (%)",
+        5,
+        50,
+        round(100 * config.split.validation_fraction),
+        key=f"fraction-{recipe}",
+        help="Of each class of train; it chooses the checkpoint and is never trained on.",
+    )
+    left, right = st.columns(2)
+    folds = left.number_input("Folds", 2, 20, config.split.folds, key=f"folds-{recipe}", help="for k-fold")
+    fold = right.number_input("Fold that validates", 0, 19, config.split.fold, key=f"fold-{recipe}")
+    most = st.number_input(
+        "Training images of a class, at most (0: all)",
+        0,
+        1_000_000,
+        config.split.per_class or 0,
+        key=f"per-class-{recipe}",
+        help="Study D: 750 and 2,500",
+    )
+    classes = st.multiselect(
+        "Classes",
+        EMOTIONS,
+        default=list(config.classes),
+        key=f"classes-{recipe}",
+        help="Study D left out disgust",
+    )
+    return {
+        "split.scheme": scheme,
+        "split.validation_fraction": repr(fraction / 100),
+        "split.folds": str(folds),
+        "split.fold": str(fold),
+        "split.per_class": str(most) if most else "none",
+        "classes": ",".join(classes),
+    }
 
 
 def _augments(config: Any) -> bool:
@@ -148,18 +201,23 @@ def _augments(config: Any) -> bool:
 
 def _same(config: Any, key: str, value: str) -> bool:
     """Whether a widget still shows the recipe's own value."""
-    phase = config.phases[0]
+    split = config.split
     own = {
-        "epochs": phase.epochs,
-        "batch_size": config.batch_size,
-        "learning_rate": repr(phase.learning_rate),
+        "epochs": str(config.epochs),
+        "batch_size": str(config.batch_size),
+        "learning_rate": repr(config.phases[0].learning_rate),
         "device": config.device,
         "class_weights": config.class_weights,
-        "seed": config.seed,
-        "split.validation_fraction": repr(config.split.validation_fraction),
+        "seed": str(config.seed),
         "precision": config.precision,
+        "split.scheme": split.scheme,
+        "split.validation_fraction": repr(split.validation_fraction),
+        "split.folds": str(split.folds),
+        "split.fold": str(split.fold),
+        "split.per_class": str(split.per_class) if split.per_class else "none",
+        "classes": ",".join(config.classes),
     }
-    return key in own and str(own[key]) == value
+    return own.get(key) == value
 
 
 def _selection_choice(recipe: str, dataset: Dataset) -> str:

@@ -57,14 +57,40 @@ def test_start_queues_exactly_what_the_form_shows(demo_dataset, submitted):
     assert config.dataset == demo_dataset.fingerprint
 
 
-def test_an_untouched_form_is_the_recipe_as_it_stands(demo_dataset, submitted):
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "baseline_cnn",
+        "cnn4",
+        "hybrid_heavy_weights",
+        "inceptionv3_750",
+        "inceptionv3_without_disgust",
+        "unet_se",
+    ],
+)
+def test_an_untouched_form_is_the_recipe_as_it_stands(recipe, demo_dataset, submitted):
     from fer.reproduce import changes
 
-    page = open_page("train")
+    page = open_page("train", recipe=recipe)
     by_label(page.button, "Start training").click()
     page.run()
     (run,) = submitted
+    assert run.recipe == recipe
     assert changes(run.train_config()) == {}
+
+
+def test_split_and_classes_are_chosen_on_the_page(demo_dataset, submitted):
+    page = open_page("train")
+    by_label(page.selectbox, "Split").set_value("kfold")
+    by_label(page.number_input, "Fold that").set_value(2)
+    by_label(page.number_input, "Training images").set_value(30)
+    by_label(page.multiselect, "Classes").set_value([e for e in EMOTIONS if e != "disgust"])
+    by_label(page.button, "Start training").click()
+    page.run()
+    assert not page.error
+    config = submitted[0].train_config()
+    assert (config.split.scheme, config.split.fold, config.split.per_class) == ("kfold", 2, 30)
+    assert config.classes == tuple(e for e in EMOTIONS if e != "disgust")
 
 
 def test_the_page_shows_a_queued_run_and_stop_cancels_it(demo_dataset, monkeypatch):

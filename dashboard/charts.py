@@ -205,7 +205,7 @@ def probabilities(values: Mapping[str, float], marked: str | None = None, height
         )
     )
     figure = _finish(figure, "Probability (%)", "", height=height)
-    figure.update_xaxes(range=[0, 112], tickvals=[0, 25, 50, 75, 100])
+    figure.update_xaxes(range=[0, 128], tickvals=[0, 25, 50, 75, 100])
     return figure
 
 

@@ -120,7 +120,8 @@ def import_form(dataset: Dataset) -> None:
             "Zip, csv or csv.gz, up to 400 MB", ["zip", "csv", "gz"], max_upload_size=400
         )
     elif kind == "Kaggle":
-        source = st.text_input("Kaggle data set", "kaggle:msambare/fer2013")
+        wanted = st.text_input("Kaggle data set", "msambare/fer2013", help="OWNER/NAME")
+        source = "kaggle:" + wanted.strip().removeprefix("kaggle:")  # never a path of this computer
         st.caption(
             "Needs a Kaggle account: put its token into ~/.kaggle/kaggle.json or KAGGLE_USERNAME and "
             "KAGGLE_KEY."

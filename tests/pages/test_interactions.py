@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from fer.analysis import outliers
 from fer.augmentation import list_presets
@@ -228,3 +229,21 @@ def test_a_link_opens_what_it_names(cache_with_run, trained_run):
     page = open_page("compare", runs="two epochs", view="Curves")
     assert page.multiselect[0].value == [trained_run.name]
     assert page.slider[0].label == "Smoothing"
+
+
+def test_no_field_of_the_import_form_opens_a_path_on_a_shared_server(demo_dataset, monkeypatch):
+    """Paths are for whoever sits at the computer; here the server listens on another address."""
+    asked = []
+    known = st.get_option
+    monkeypatch.setattr(
+        "streamlit.get_option", lambda key: "0.0.0.0" if key == "server.address" else known(key)
+    )
+    monkeypatch.setattr("dashboard.data_page._import", lambda source, name: asked.append(source))
+    page = open_page("data", part="Import")
+    assert not page.exception
+    assert any("cannot be opened" in info.value for info in page.info)
+    assert [field.label for field in page.text_input] == ["Name"]
+    by_label(page.button_group, "From").set_value("Kaggle").run()
+    by_label(page.text_input, "Kaggle data set").set_value("/etc").run()
+    by_label(page.button, "Import").click().run()
+    assert asked == ["kaggle:/etc"]

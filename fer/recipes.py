@@ -555,18 +555,19 @@ _STUDY_D = (
 )
 
 _SGD = Phase(
-    epochs=35,
+    epochs=40,
     optimizer="sgd",
     learning_rate=0.05,
     schedule="cosine",
     warmup_epochs=1,
-    weight_decay=5e-4,
+    weight_decay=5e-3,  # Keras decays apart from the momentum: an L2 term of 5e-4 in the loss
 )
 _OURS: dict[str, Any] = {
     "phases": (_SGD,),
     "batch_size": 64,
     "label_smoothing": 0.1,
     "augmentation": PRESETS["ours"],
+    "split": SplitConfig(validation_fraction=0.1),  # 2,868 images choose the checkpoint
 }
 
 _OWN = (

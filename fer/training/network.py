@@ -27,11 +27,13 @@ def build_network(config: TrainConfig, policy: str) -> keras.Model:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return MODELS[config.model].build(
+        model = MODELS[config.model].build(
             classes=len(config.classes), preprocessing=config.preprocessing, **config.model_options
         )
     finally:
         keras.config.set_dtype_policy(before)
+    backend.fuse_normalization(model)
+    return model
 
 
 def check_phases(config: TrainConfig, model: keras.Model) -> None:

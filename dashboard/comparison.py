@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, jobs, mistakes, panels, reporting, state
+from dashboard import cached, charts, jobs, mistakes, panels, reporting, result_charts, state
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation import calibration, curves
@@ -202,12 +202,12 @@ def per_class(runs: list[Run], split: str) -> None:
     frame = pd.DataFrame(rows)
     tables = {name: report["per_class"] for name, report in reports.items()}
     panels.chart(
-        charts.per_class(tables, measure), frame, f"per-class-{measure}", f"{measure} by class and run"
+        result_charts.per_class(tables, measure), frame, f"per-class-{measure}", f"{measure} by class and run"
     )
     recalls = {name: [row["recall"] for row in table.values()] for name, table in tables.items()}
     st.subheader("How evenly: the recalls of each run", anchor=False)
     panels.chart(
-        charts.recall_spread(recalls),
+        result_charts.recall_spread(recalls),
         frame[["run", "expression", "recall"]],
         "recall-spread",
         "Distribution of the recalls over the classes",
@@ -231,7 +231,9 @@ def confusion(runs: list[Run], split: str) -> None:
             table = pd.DataFrame(matrix, columns=list(EMOTIONS))
             table.insert(0, "true class", list(EMOTIONS))
             alt = "Confusion matrix, true classes in rows, predicted in columns"
-            panels.chart(charts.confusion(matrix, normalised, highest), table, f"confusion-{number}", alt)
+            panels.chart(
+                result_charts.confusion(matrix, normalised, highest), table, f"confusion-{number}", alt
+            )
             worst = pd.DataFrame(most_confused(matrix, 5))
             if len(worst):
                 sentences = [
@@ -252,7 +254,7 @@ def _difference(runs: list[Run], split: str, normalised: bool) -> None:
     table = pd.DataFrame(matrix, columns=list(EMOTIONS))
     table.insert(0, "true class", list(EMOTIONS))
     alt = "Difference of the two confusion matrices"
-    panels.chart(charts.confusion_difference(matrix, normalised), table, "confusion-difference", alt)
+    panels.chart(result_charts.confusion_difference(matrix, normalised), table, "confusion-difference", alt)
 
 
 def reliability(runs: list[Run], split: str) -> None:
@@ -274,11 +276,13 @@ def reliability(runs: list[Run], split: str) -> None:
     frame = pd.DataFrame(rows)
     with left:
         st.markdown("**As trained**")
-        panels.chart(charts.reliability(before), frame, "reliability-before", "Reliability diagram")
+        panels.chart(result_charts.reliability(before), frame, "reliability-before", "Reliability diagram")
     with right:
         st.markdown("**After temperature scaling**")
         if after:
-            panels.chart(charts.reliability(after), frame, "reliability-after", "Reliability diagram, scaled")
+            panels.chart(
+                result_charts.reliability(after), frame, "reliability-after", "Reliability diagram, scaled"
+            )
         else:
             st.info("Not evaluated on validation, so there is nothing to fit the temperature on.")
     panels.table(
@@ -320,10 +324,10 @@ def _class_curves(runs: list[Run], found: Any) -> None:
         ]
     )
     with left:
-        panels.chart(charts.roc(operating), summary, f"roc-{emotion}", f"ROC curve of {emotion}")
+        panels.chart(result_charts.roc(operating), summary, f"roc-{emotion}", f"ROC curve of {emotion}")
     with right:
         alt = f"Precision-recall curve of {emotion}"
-        panels.chart(charts.precision_recall(precision), summary, f"precision-recall-{emotion}", alt)
+        panels.chart(result_charts.precision_recall(precision), summary, f"precision-recall-{emotion}", alt)
 
 
 def training(runs: list[Run], split: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, controls, jobs, panels, predicting, state
+from dashboard import cached, charts, controls, jobs, panels, predicting, result_charts, state
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -212,7 +212,10 @@ def layers(dataset: Dataset, runs: list[Run]) -> None:
         for name, values in activations.dimension_activations(model, image).items():
             table = pd.DataFrame({"dimension": range(len(values)), "mean activation": values})
             panels.chart(
-                charts.dimensions(values, name), table, f"dimensions-{name}", f"Mean activation in {name}"
+                result_charts.dimensions(values, name),
+                table,
+                f"dimensions-{name}",
+                f"Mean activation in {name}",
             )
     if convolutions := activations.convolution_layers(model):
         layer = st.selectbox("Convolution", convolutions)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, panels, selecting, state
+from dashboard import cached, panels, result_charts, selecting, state
 from fer.analysis.quality import MEASURES as QUALITIES
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -117,7 +117,7 @@ def _by_quality(found: Comparison, number: int) -> None:
     values = cached.quality(found.dataset.fingerprint)[measure][found.indices]
     bins = accuracy_by(values, found.correct[number])
     panels.chart(
-        charts.accuracy_by(bins, measure),
+        result_charts.accuracy_by(bins, measure),
         pd.DataFrame(bins),
         f"accuracy-by-{measure}",
         f"Accuracy in ten bins of {measure}",

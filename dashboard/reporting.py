@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, jobs, panels
+from dashboard import cached, jobs, panels, result_charts
 from fer.data.dataset import list_datasets
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -87,7 +87,7 @@ def clusters(runs: list[Run], split: str) -> None:
     groups = (
         found_by.labels[positions] if colour == "expression" else found_by.correct[0][positions].astype(int)
     )
-    figure = charts.cluster_map(found.points, groups, colour == "expression")
+    figure = result_charts.cluster_map(found.points, groups, colour == "expression")
     panels.chart(figure, pd.DataFrame(found.facts), "clusters", "Images by their first two components")
     panels.table(pd.DataFrame(found.facts), "cluster-facts")
     number = st.number_input("Show cluster", 0, count - 1, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts
+from dashboard import charts, result_charts
 from fer.emotions import COLOURS, EMOTIONS
 
 COUNTS = {"train": dict(zip(EMOTIONS, range(10, 17), strict=True)), "test": dict.fromkeys(EMOTIONS, 3)}
@@ -49,9 +49,9 @@ def test_smoothing_is_an_exponential_moving_average_and_zero_changes_nothing():
 def test_the_normalised_confusion_matrix_has_rows_of_100_percent_and_keeps_empty_rows_at_zero():
     matrix = np.arange(49).reshape(7, 7)
     matrix[3] = 0
-    shown = np.asarray(charts.confusion(matrix, normalised=True).data[0].z, dtype=float)
+    shown = np.asarray(result_charts.confusion(matrix, normalised=True).data[0].z, dtype=float)
     np.testing.assert_allclose(shown.sum(axis=1), [100, 100, 100, 0, 100, 100, 100])
-    np.testing.assert_array_equal(charts.confusion(matrix, normalised=False).data[0].z, matrix)
+    np.testing.assert_array_equal(result_charts.confusion(matrix, normalised=False).data[0].z, matrix)
 
 
 def test_probabilities_are_sorted_with_the_true_class_marked():
@@ -73,8 +73,8 @@ def test_probabilities_are_sorted_with_the_true_class_marked():
         charts.curves({"a": HISTORY}, "accuracy"),
         charts.curves({"a": HISTORY}, "loss"),
         charts.curves({"a": HISTORY}, "learning_rate"),
-        charts.confusion(np.eye(7), True),
-        charts.per_class({"a": {"happy": {"f1": 0.5, "support": 3}}}, "f1"),
+        result_charts.confusion(np.eye(7), True),
+        result_charts.per_class({"a": {"happy": {"f1": 0.5, "support": 3}}}, "f1"),
     ],
     ids=lambda figure: figure.layout.yaxis.title.text,
 )

@@ -5,6 +5,7 @@ recomputes nothing and a finished training is seen at once. The cache folder is 
 because tests and classes move it. TensorFlow is imported only by `model` and `predictor`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import streamlit as st
 
 from fer import storage
 from fer.data.dataset import Dataset, open_dataset
+from fer.runs.run import STARTER
 
 
 def dataset(fingerprint: str) -> Dataset:
@@ -72,14 +74,17 @@ def history(directory: Path) -> pd.DataFrame:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _history(directory: str, changed: int) -> pd.DataFrame:
-    from fer.runs import open_run
+    from fer.runs import open_run, shipped_runs
 
-    return open_run(Path(directory).name).history()
+    shipped = [run for run in shipped_runs() if str(run.directory) == directory]
+    return (shipped[0] if shipped else open_run(Path(directory).name)).history()
 
 
 def report(directory: Path, fingerprint: str | None, split: str) -> dict[str, Any]:
     """Report of a run on a split of a data set (its own when None); read again when predictions changed."""
-    changed = max((p.stat().st_mtime_ns for p in directory.glob("predictions*.npz")), default=0)
+    from fer.evaluation.predictions import predictions_changed
+
+    changed = predictions_changed(directory)
     return _report(str(directory), fingerprint, split, changed)
 
 
@@ -167,25 +172,38 @@ def _outlier_scores(cache: str, fingerprint: str, detector: str, changed: int) -
     return load_scores(_dataset(cache, fingerprint), detector)
 
 
-def comparison(directories: tuple[Path, ...], split: str) -> Any:
-    """`fer.evaluation.comparison.compare` of stored predictions; nothing is predicted here."""
-    key = tuple(
-        (str(d), max((p.stat().st_mtime_ns for p in d.glob("predictions*.npz")), default=0))
-        for d in directories
-    )
-    return _comparison(key, split)
+def judged_on(run: Any) -> str | None:
+    """Data set to judge a run on; None, its own, but for the starter, which follows the other runs.
+
+    `panels.choose_runs` puts the choice into the starter's config.
+    """
+    return run.config.get("dataset") if run.id == STARTER else None
+
+
+def comparison(directories: Sequence[Path], split: str, fingerprint: str | None = None) -> Any:
+    """`fer.evaluation.comparison.compare` of stored predictions; nothing is predicted here.
+
+    Args:
+        fingerprint: data set to judge all of them on; None for the one they were trained on.
+    """
+    from fer.evaluation.predictions import predictions_changed
+
+    return _comparison(tuple((str(d), predictions_changed(d)) for d in directories), split, fingerprint)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing …")
-def _comparison(key: tuple[tuple[str, int], ...], split: str) -> Any:
+def _comparison(key: tuple[tuple[str, int], ...], split: str, fingerprint: str | None) -> Any:
     from fer.evaluation.comparison import compare
 
-    return compare([Path(directory) for directory, _ in key], None, split)
+    opened = dataset(fingerprint) if fingerprint else None
+    return compare([Path(directory) for directory, _ in key], opened, split)
 
 
 def temperature(directory: Path) -> float | None:
     """Temperature fitted on a run's validation predictions; None when there are none."""
-    changed = max((p.stat().st_mtime_ns for p in directory.glob("predictions*.npz")), default=0)
+    from fer.evaluation.predictions import predictions_changed
+
+    changed = predictions_changed(directory)
     return _temperature(str(directory), changed)
 
 

@@ -32,20 +32,25 @@ def _report_text(result: dict[str, Any]) -> str:
 
 
 def compare(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.data.dataset import open_dataset
+    from fer.evaluation.comparison import common_dataset, significance_tests
     from fer.evaluation.comparison import compare as align
-    from fer.evaluation.comparison import significance_tests
     from fer.evaluation.report import headline_row, run_report
     from fer.runs import open_run
+    from fer.runs.run import STARTER
 
     runs = [open_run(key) for key in options.run_keys]
     if len({run.id for run in runs}) < len(runs):
         raise UserError("A run is named twice; name each once.")
+    dataset = open_dataset(options.dataset) if options.dataset else None
+    # A run's own stored report needs no data; the starter is judged on the data of the others.
+    shared = dataset or (common_dataset(runs) if any(run.id == STARTER for run in runs) else None)
     rows = []
     for number, run in enumerate(runs):
         progress(number / len(runs), run.name)
-        rows.append(headline_row(run, run_report(run.directory, split=options.split)))
+        rows.append(headline_row(run, run_report(run.directory, shared, options.split)))
     progress(1.0, "done")
-    tests = significance_tests(align(runs, split=options.split, compute=True)) if len(runs) > 1 else []
+    tests = significance_tests(align(runs, shared, options.split, compute=True)) if len(runs) > 1 else []
     return {"split": options.split, "runs": rows, "tests": tests}
 
 
@@ -188,6 +193,31 @@ def export(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     return export_run(open_run(options.run_key), options.out, options.format)
 
 
+def starter(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.prediction.packaging import package_run
+    from fer.runs import open_run
+
+    source = open_run(options.temperature_from) if options.temperature_from else None
+    target = Path(options.out) if options.out else None
+    return package_run(open_run(options.run_key), target, source, options.precision, progress)
+
+
+def _starter_text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['out']}: {result['bytes'] / 1e6:.2f} MB, weights as {result['precision']}, "
+        f"temperature {result['temperature']:.3f}"
+    ]
+    for part, score in result["card"]["scores"].items():
+        without = score["accuracy_without_leaks"]
+        lines.append(
+            f"{part}: accuracy {score['accuracy']:.4f} [{score['interval'][0]:.4f}, "
+            f"{score['interval'][1]:.4f}], without leaked images "
+            + ("–" if without is None else f"{without:.4f}")
+            + f", calibration error {score['ece_before']:.4f} before, {score['ece']:.4f} after"
+        )
+    return "\n".join([*lines, "The model card is MODEL_CARD.md in that folder."])
+
+
 def serve(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.prediction.service import serve as answer
     from fer.runs import open_run
@@ -216,6 +246,7 @@ COMMANDS: tuple[Command, ...] = (
         _compare_text,
         (
             argument("run_keys", metavar="RUN", nargs="+"),
+            argument("--dataset", metavar="D", help="another data set than the runs' own"),
             argument("--split", default="test"),
         ),
     ),
@@ -265,6 +296,22 @@ COMMANDS: tuple[Command, ...] = (
             RUN,
             argument("--format", choices=("keras", "onnx"), default="keras"),
             argument("--out", required=True, metavar="FILE"),
+        ),
+    ),
+    Command(
+        "starter",
+        "make a finished run the model that comes with the program, with its model card",
+        starter,
+        _starter_text,
+        (
+            RUN,
+            argument(
+                "--temperature-from",
+                metavar="RUN",
+                help="run of the same recipe with a validation split, where RUN was trained on everything",
+            ),
+            argument("--precision", choices=("auto", "float32", "float16"), default="auto"),
+            argument("--out", metavar="FOLDER", help="fer/prediction/starter, or FER_STARTER, otherwise"),
         ),
     ),
     Command(

@@ -150,7 +150,7 @@ def run(
 
 
 def _path(run: TrainedRun, dataset: Dataset, split: str) -> Path:
-    return run.directory / f"features-{dataset.fingerprint}-{split}.npz"
+    return run.results / f"features-{dataset.fingerprint}-{split}.npz"
 
 
 def _read(path: Path, stamp: str) -> tuple[np.ndarray, np.ndarray] | None:

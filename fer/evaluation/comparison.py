@@ -96,7 +96,7 @@ def compare(
     opened = tuple(trained_run(run) for run in runs)
     if not opened:
         raise UserError("No run is chosen; choose at least one finished run.")
-    dataset = dataset or _common_dataset(opened)
+    dataset = dataset or common_dataset(opened)
     per_run = [run.indices(dataset, split) for run in opened]
     shared = per_run[0]
     for indices in per_run[1:]:
@@ -205,15 +205,22 @@ def per_class_table(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _common_dataset(runs: Sequence[TrainedRun]) -> Dataset:
-    fingerprints = {run.fingerprint for run in runs}
+def common_dataset(runs: Sequence[Any]) -> Dataset:
+    """The data set the runs were trained on; a network that ships with the program follows the others.
+
+    Raises:
+        UserError: they were trained on several, or theirs is not imported.
+    """
+    opened = [trained_run(run) for run in runs]
+    trained_here = [run for run in opened if not run.shipped] or opened
+    fingerprints = {run.fingerprint for run in trained_here}
     if len(fingerprints) > 1:
         raise UserError(
             f"These runs were trained on {len(fingerprints)} different data sets "
             f"({', '.join(sorted(f or 'unknown' for f in fingerprints))}). "
             "Choose one data set to compare them on."
         )
-    return runs[0].dataset()
+    return trained_here[0].dataset()
 
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:

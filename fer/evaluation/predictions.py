@@ -40,6 +40,7 @@ __all__ = [
     "load_network",
     "load_predictions",
     "predict_probabilities",
+    "predictions_changed",
     "predictions_path",
 ]
 
@@ -124,6 +125,8 @@ def load_predictions(run: Any, fingerprint: str | None = None) -> Predictions | 
     run = trained_run(run)
     path = predictions_path(run, fingerprint or run.fingerprint)
     if not path.exists():
+        path = run.directory / path.name  # a shipped network brings some
+    if not path.exists():
         return None
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -144,7 +147,17 @@ def load_predictions(run: Any, fingerprint: str | None = None) -> Predictions | 
 def predictions_path(run: TrainedRun, fingerprint: str) -> Path:
     """`predictions.npz` for the run's own data set, else `predictions-<fingerprint>.npz`."""
     own = fingerprint == run.fingerprint
-    return run.directory / ("predictions.npz" if own else f"predictions-{fingerprint}.npz")
+    return run.results / ("predictions.npz" if own else f"predictions-{fingerprint}.npz")
+
+
+def predictions_changed(run: Any) -> int:
+    """When the newest predictions of a run were written, in nanoseconds; 0 without any."""
+    run = trained_run(run)
+    try:
+        folders = {run.directory, run.results}
+    except UserError:  # no network, so nothing of it
+        folders = {run.directory}
+    return max((p.stat().st_mtime_ns for f in folders for p in f.glob("predictions*.npz")), default=0)
 
 
 def load_network(run: Any) -> "keras.Model":

@@ -56,8 +56,8 @@ def run_report(
         NotEvaluated, UserError: also for a broken run, an empty split, a removed data set.
     """
     run = trained_run(run)
-    path = report_path(run, dataset.fingerprint if dataset else run.fingerprint, check_split(split))
     stamp = run.stamp  # also says when there is no network at all
+    path = report_path(run, dataset.fingerprint if dataset else run.fingerprint, check_split(split))
     cached = _cached(path)
     if cached.get("version") == VERSION and cached.get("stamp") == stamp:
         return cached
@@ -109,8 +109,8 @@ def stored_predictions(run: Any, dataset: Dataset, indices: np.ndarray) -> Predi
 def report_path(run: TrainedRun, fingerprint: str, split: str) -> Path:
     """Where the report of a split of a data set is cached."""
     if fingerprint != run.fingerprint:
-        return run.directory / f"report-{fingerprint}-{split}.json"
-    return run.directory / ("report.json" if split == "test" else f"report-{split}.json")
+        return run.results / f"report-{fingerprint}-{split}.json"
+    return run.results / ("report.json" if split == "test" else f"report-{split}.json")
 
 
 def headline_row(run: Any, report: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,9 @@ import numpy as np
 from fer.data.dataset import Dataset, open_dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownName, UserError
-from fer.storage import read_json
+from fer.storage import cache_directory, read_json
+
+CARD = "model_card.json"  # marks a network that ships with the program: its folder is only read
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,23 @@ class TrainedRun:
 
     @property
     def id(self) -> str:
-        return self.directory.name
+        return "starter" if self.shipped else self.directory.name
 
     @property
     def model_path(self) -> Path:
         return self.directory / "best.keras"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the program, so that nothing may be written into its folder."""
+        return (self.directory / CARD).is_file()
+
+    @property
+    def results(self) -> Path:
+        """Where predictions, reports, explanations are kept: with the run; a shipped one's in the cache."""
+        if not self.shipped:
+            return self.directory
+        return cache_directory() / "shipped" / f"{self.id}-{self.stamp}"
 
     @cached_property
     def config(self) -> dict[str, Any]:

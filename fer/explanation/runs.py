@@ -157,7 +157,7 @@ def _network(run: TrainedRun, model: Any) -> "keras.Model":
 
 def _path(run: TrainedRun, image: str, method: str, layer: str | None, target: str | None) -> Path:
     key = "\0".join([run.stamp, image, method, layer or "", target or ""])
-    return run.directory / "explanations" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    return run.results / "explanations" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
 
 def _read(path: Path) -> Explanation | None:

@@ -10,7 +10,8 @@ from fer.runs.here import run_here
 from fer.runs.labels import all_tags, archive, empty_trash, list_trash, note, remove, rename, restore, tag
 from fer.runs.launchers import stop, submit
 from fer.runs.lifecycle import cancel, ensure_dispatcher, move, pause, resume, wait
-from fer.runs.run import Run, list_runs, open_run, runs_directory, statuses
+from fer.runs.queue import all_paused as queue_paused
+from fer.runs.run import Run, list_runs, open_run, runs_directory, shipped_runs, statuses
 from fer.runs.schedule import orphans
 from fer.runs.status import ENDED, RESUMABLE, STATES, RunStatus
 
@@ -33,6 +34,7 @@ __all__ = [
     "open_run",
     "orphans",
     "pause",
+    "queue_paused",
     "record_finished",
     "remove",
     "rename",
@@ -40,6 +42,7 @@ __all__ = [
     "resume",
     "run_here",
     "runs_directory",
+    "shipped_runs",
     "statuses",
     "stop",
     "submit",

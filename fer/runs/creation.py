@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from fer import storage
 from fer.errors import UserError
 from fer.runs import files, queue
 from fer.runs.jobs import check_kind
-from fer.runs.run import FORMAT, STARTER, Run, list_runs, open_run, runs_directory
+from fer.runs.run import FORMAT, STARTER, STARTER_NAME, Run, list_runs, open_run, runs_directory
 
 
 def create_run(
@@ -22,6 +23,7 @@ def create_run(
     recipe: str | None = None,
     request: str | None = None,
     repeat_after: float = 0.0,
+    fill: Callable[[Path], None] | None = None,
 ) -> Run:
     """Make a run; `submit` starts it.
 
@@ -33,6 +35,8 @@ def create_run(
             again), the run of the first time is returned and none is made.
         repeat_after: seconds within which exactly the same wish (kind, recipe, name and config) is a
             double click, or the same click in two tabs: the run of the first is returned.
+        fill: puts files into the folder before it appears; the run has finished then, as an imported
+            network has.
 
     Raises:
         UserError: the kind is unknown, the name cannot be used or is taken.
@@ -53,7 +57,7 @@ def create_run(
         if name is not None:
             check_free(name)
         identifier = new_id(recipe or kind)
-        _store(identifier, wish, name)
+        _store(identifier, wish, name, fill)
         if request:
             queue.remember_request(connection, request, identifier)
     return open_run(identifier)
@@ -73,7 +77,7 @@ def check_run_name(name: str) -> None:
     from fer.data.dataset import check_name
 
     check_name(name)
-    if name.lower() == STARTER:
+    if name.lower() in (STARTER, STARTER_NAME):
         raise UserError(
             f"The name {name!r} is kept for the model that comes with the program. Choose another."
         )
@@ -94,13 +98,18 @@ def new_id(label: str) -> str:
             return identifier
 
 
-def _store(identifier: str, content: dict[str, Any], name: str | None) -> None:
+def _store(
+    identifier: str, content: dict[str, Any], name: str | None, fill: Callable[[Path], None] | None
+) -> None:
     created = time.time()
+    record: dict[str, Any] = {"format": FORMAT, "state": "created", "created": created, "attempt": 0}
+    if fill is not None:
+        record |= {"state": "finished", "started": created, "ended": created}
     with storage.replacing_directory(runs_directory() / identifier) as staging:
+        if fill is not None:
+            fill(staging)
         _write(staging / "config.json", {"format": FORMAT, "created": created} | content)
-        _write(
-            staging / "status.json", {"format": FORMAT, "state": "created", "created": created, "attempt": 0}
-        )
+        _write(staging / "status.json", record)
         if name is not None:
             _write(staging / "labels.json", {"name": name})
 

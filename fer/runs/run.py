@@ -11,6 +11,7 @@
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 STARTER = "starter"
-STARTER_DIRECTORY = storage.PROJECT / "fer" / "prediction" / "starter"
+STARTER_NAME = "starter (shipped)"
+STARTER_DIRECTORY = storage.PROJECT / "fer" / "prediction" / "starter"  # FER_STARTER names another
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,16 @@ def list_runs() -> list[Run]:
     return sorted(loaded, key=lambda run: (run.created, run.id), reverse=True)
 
 
+def starter_directory() -> Path:
+    """Where the model that comes with the program is: `FER_STARTER`, or its folder in the project."""
+    return Path(os.environ.get("FER_STARTER") or STARTER_DIRECTORY).expanduser()
+
+
+def shipped_runs() -> list[Run]:
+    """The starter, if this copy of the program has one."""
+    return [_starter()] if (starter_directory() / "best.keras").exists() else []
+
+
 def statuses(runs: Iterable[Run]) -> dict[str, status.RunStatus]:
     """`{id: status}` of many runs with one look at the queue."""
     rows = queue.rows()
@@ -149,7 +161,7 @@ def open_run(key: str | Run) -> Run:
     """
     if isinstance(key, Run):
         key = key.id
-    if key == STARTER:
+    if key in (STARTER, STARTER_NAME):
         return _starter()
     if (
         re.fullmatch(r"[\w .-]+", key)
@@ -224,19 +236,17 @@ def read_labels(folder: Path) -> dict[str, Any]:
 
 
 def _starter() -> Run:
-    if not (STARTER_DIRECTORY / "best.keras").exists():
+    folder = starter_directory()
+    if not (folder / "best.keras").exists():
         raise UserError("The starter model is not in this copy of the program. Train a run and use that.")
-    try:
-        content = storage.read_json(STARTER_DIRECTORY / "config.json")
-    except FileNotFoundError:
-        content = {}
+    content = files.read_object(folder / "config.json")
     return Run(
         id=STARTER,
-        name=STARTER,
+        name=STARTER_NAME,
         kind="train",
         recipe=content.get("recipe", ""),
-        directory=STARTER_DIRECTORY,
+        directory=folder,
         config=content.get("config", {}),
-        created=(STARTER_DIRECTORY / "best.keras").stat().st_mtime,
+        created=(folder / "best.keras").stat().st_mtime,
         note="The model that comes with the program.",
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer.augmentation import (
+    FILLS,
     PRESETS,
     AugmentationConfig,
     Augmenter,
@@ -155,24 +156,38 @@ def test_strength_per_class():
     assert (maps[labels == 3, 0] > 0).all()  # never mirrored either
 
 
-def test_training_layer_and_preview_draw_the_same_pixels():
-    """The compiled layer of a training step, the layer itself and the page's preview, in float32."""
+EVERYTHING = AugmentationConfig(
+    rotation=40,
+    shift_x=0.3,
+    shift_y=0.2,
+    shear=20,
+    zoom=0.5,
+    crop=0.3,
+    brightness=0.7,
+    contrast=0.9,
+    cutout=0.5,
+)
+
+
+@pytest.mark.parametrize("name", ["none", "A", "B", "C", "D", "ours", *FILLS])
+def test_training_layer_and_preview_draw_the_same_pixels(name: str):
+    """The compiled layer of a training step, the layer itself and the page's preview: equal in every bit."""
     from fer import backend
     from fer.augmentation.layer import Augment
 
-    labels = np.arange(24) % 7
-    for name in ("A", "B", "C", "D", "ours"):
-        config = PRESETS[name]
-        parameters = Augmenter(config).parameters(labels, augmentation_seed(9, 0, 0))
-        layer = Augment(config)
-        eager = np.asarray(layer(FACES, parameters))[..., 0]
-        compiled = np.asarray(backend.compiled(lambda i, p, layer=layer: layer(i, p))(FACES, parameters))
-        shown = preview(FACES, config, 9, labels)
-        for trained in (eager, compiled[..., 0]):
-            np.testing.assert_allclose(trained, Augmenter(config).numpy(FACES, parameters), atol=2e-5)
-            pixels = np.rint(trained * 255).astype(np.uint8)
-            assert (pixels == shown).mean() > 0.999  # a rounding at .5 may fall to the other side
-            assert np.abs(pixels.astype(int) - shown).max() <= 1
+    values = EVERYTHING.to_json() | {"fill": name, "fill_value": 0.3, "flip": True}
+    config = PRESETS[name] if name in PRESETS else AugmentationConfig.from_json(values)
+    count = 24 * 7
+    faces, labels = np.resize(FACES, (count, 48, 48)), np.arange(count) % 7
+    parameters = Augmenter(config).parameters(labels, augmentation_seed(9, 0, 0))
+    layer = Augment(config)
+    numpy = Augmenter(config).numpy(faces, parameters)
+    shown = preview(faces, config, 9, labels)
+    for call in (layer, backend.compiled(lambda images, drawn: layer(images, drawn))):
+        trained = np.asarray(call(faces, parameters))[..., 0]
+        assert trained.dtype == np.float32
+        np.testing.assert_array_equal(trained, numpy)
+        np.testing.assert_array_equal(np.rint(trained * 255).astype(np.uint8), shown)
 
 
 def test_training_draws_what_the_preview_shows(cache: object):
@@ -192,7 +207,7 @@ def test_training_draws_what_the_preview_shows(cache: object):
     trained = np.asarray(preparer(config.augmentation, False)(batches.batch(order, 0, 0)))[..., 0]
     first = order[:16]
     shown = preview(images[first], config.augmentation, 11, labels[first])
-    assert (np.rint(trained * 255).astype(np.uint8) == shown).mean() > 0.999
+    np.testing.assert_array_equal(np.rint(trained * 255).astype(np.uint8), shown)
 
 
 def test_preview_of_a_grid_is_quick():

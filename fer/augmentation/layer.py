@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from fer.augmentation.config import AugmentationConfig
-from fer.augmentation.pixels import vary
+from fer.augmentation.pixels import TO_SHARE, vary
 from fer.emotions import IMAGE_SIZE
 
 
@@ -26,7 +26,7 @@ class Augment(keras.layers.Layer):
 
     def call(self, images: Any, parameters: Any) -> Any:
         if not self.config.active:
-            return ops.cast(images, "float32")[..., None] / 255.0
+            return ops.cast(images, "float32")[..., None] * TO_SHARE
         return vary(images, parameters, ops, self.config)[..., None]
 
 

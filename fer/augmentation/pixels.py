@@ -4,6 +4,12 @@
 resumed run draws what an uninterrupted one would have drawn). `vary` turns images and parameters into
 pixels with operations that NumPy and `keras.ops` share: one affine sample per image, whatever is
 combined, then contrast, brightness and cutout.
+
+Compilers fuse multiplications with additions and sum in another order than NumPy, which moves the last
+bits. Here the numbers are kept to so few bits that every step before the last is exact in float32, in
+whatever order it is done: maps to 2^-13, coordinates to 1/128 pixel (OpenCV's `warpAffine` takes 1/32),
+factors to 2^-9, and grey levels to 1/16 where a mean is taken. So a preview under NumPy and a training
+step compiled for any backend give the same pixels, bit by bit.
 """
 
 from collections.abc import Sequence
@@ -17,6 +23,8 @@ from fer.emotions import EMOTIONS, IMAGE_SIZE
 CENTRE = (IMAGE_SIZE - 1) / 2
 COLUMNS = 12  # 6 of the affine map, contrast, brightness, left, right, top and bottom of the cutout
 CUTOUT_GREY = 0.5  # close to FER-2013's mean pixel, 0.508
+TO_SHARE = np.float32(1 / 255)  # a factor: XLA replaces a division by a constant, which moves last bits
+MAP_STEPS, PIXEL_STEPS, FACTOR_STEPS, GREY_STEPS = 2.0**13, 128.0, 2.0**9, 16.0  # see the module's docstring
 
 
 class Augmenter:
@@ -63,12 +71,14 @@ class Augmenter:
         x0 = CENTRE + shift_x + crop_x - (xx + xy) * CENTRE
         y0 = CENTRE + shift_y + crop_y - (yx + yy) * CENTRE
         holes = (hole_x - side / 2, hole_x + side / 2, hole_y - side / 2, hole_y + side / 2)
-        return np.stack([xx, xy, x0, yx, yy, y0, contrast, brightness, *holes], axis=1).astype(np.float32)
+        maps = (np.rint(column * MAP_STEPS) / MAP_STEPS for column in (xx, xy, x0, yx, yy, y0))
+        factors = (np.rint(column * FACTOR_STEPS) / FACTOR_STEPS for column in (contrast, brightness))
+        return np.stack([*maps, *factors, *holes], axis=1).astype(np.float32)
 
     def numpy(self, images: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """(N, 48, 48) uint8 varied by `parameters`: (N, 48, 48) float32 in [0, 1]."""
         if not self.config.active:
-            return images.astype(np.float32) / np.float32(255)
+            return images.astype(np.float32) * TO_SHARE
         return vary(images, parameters, np, self.config)
 
 
@@ -84,12 +94,15 @@ def vary(images: Any, parameters: Any, ops: Any, config: AugmentationConfig) -> 
     column, row = axis[None, None, :], axis[None, :, None]
     varied = _sample(images, xx * column + xy * row + x0, yx * column + yy * row + y0, ops, config)
     if config.contrast:
-        mean = ops.mean(varied, axis=(1, 2), keepdims=True)
+        varied = _rounded(varied, GREY_STEPS, ops)
+        total = ops.sum(varied, axis=(1, 2), keepdims=True)
+        mean = ops.round(total * np.float32(GREY_STEPS / IMAGE_SIZE**2)) / np.float32(GREY_STEPS)
         varied = (varied - mean) * contrast + mean
     if config.brightness:
         varied = varied * brightness
     if config.contrast or config.brightness:
-        varied = ops.clip(varied, 0.0, 1.0)
+        varied = ops.clip(varied, 0.0, 255.0)
+    varied = varied * TO_SHARE
     if config.cutout:
         covered = (column >= left) & (column < right) & (row >= top) & (row < bottom)
         varied = ops.where(covered, np.float32(CUTOUT_GREY), varied)
@@ -97,10 +110,11 @@ def vary(images: Any, parameters: Any, ops: Any, config: AugmentationConfig) -> 
 
 
 def _sample(images: Any, x: Any, y: Any, ops: Any, config: AugmentationConfig) -> Any:
-    """Bilinear samples of each image at its (N, 48, 48) coordinates, divided by 255."""
+    """Bilinear samples of each image at its (N, 48, 48) coordinates, in 0 to 255."""
     outside = (x < -0.5) | (x > IMAGE_SIZE - 0.5) | (y < -0.5) | (y > IMAGE_SIZE - 0.5)
     if config.fill == "reflect":
         x, y = _mirrored(x, ops), _mirrored(y, ops)
+    x, y = _rounded(x, PIXEL_STEPS, ops), _rounded(y, PIXEL_STEPS, ops)
     x, y = ops.clip(x, 0.0, IMAGE_SIZE - 1.0), ops.clip(y, 0.0, IMAGE_SIZE - 1.0)
     left, top = ops.minimum(ops.floor(x), IMAGE_SIZE - 2.0), ops.minimum(ops.floor(y), IMAGE_SIZE - 2.0)
     right_part, low_part = x - left, y - top
@@ -114,10 +128,15 @@ def _sample(images: Any, x: Any, y: Any, ops: Any, config: AugmentationConfig) -
 
     upper = pixel(0) * (1 - right_part) + pixel(1) * right_part
     lower = pixel(IMAGE_SIZE) * (1 - right_part) + pixel(IMAGE_SIZE + 1) * right_part
-    sampled = (upper * (1 - low_part) + lower * low_part) / np.float32(255)
+    sampled = upper * (1 - low_part) + lower * low_part
     if config.fill == "constant":
-        sampled = ops.where(outside, np.float32(config.fill_value), sampled)
+        sampled = ops.where(outside, np.float32(255 * config.fill_value), sampled)
     return sampled
+
+
+def _rounded(values: Any, steps: float, ops: Any) -> Any:
+    """`values` to the nearest multiple of 1 / steps, a power of two."""
+    return ops.round(values * np.float32(steps)) / np.float32(steps)
 
 
 def _mirrored(position: Any, ops: Any) -> Any:

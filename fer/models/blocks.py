@@ -44,11 +44,14 @@ def conv_bn(
     l2: float = 0.0,
     dilation: int = 1,
     separable: bool = False,
+    momentum: float = 0.99,
 ) -> keras.KerasTensor:
     """Convolution (`name`), batch normalisation (`name`_bn), activation (`name`_<activation>).
 
     A bias is redundant before batch normalisation; `bias` keeps it where a study's count has it.
-    separable: a depthwise and a 1×1 convolution instead (Chollet 2017).
+    separable: a depthwise and a 1×1 convolution instead (Chollet 2017). momentum: of the statistics used in
+    inference, Keras's own by default; 0.9 follows weights that a high learning rate moves fast, where 0.99
+    trails 100 steps behind and the validation of the early epochs says nothing.
     """
     penalty = keras.regularizers.L2(l2) if l2 else None
     settings = {
@@ -64,7 +67,7 @@ def conv_bn(
     else:
         settings |= {"kernel_initializer": "he_normal", "kernel_regularizer": penalty}
         convolution = layers.Conv2D(filters, kernel, **settings)
-    x = layers.BatchNormalization(name=f"{name}_bn")(convolution(x))
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(convolution(x))
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 

@@ -21,6 +21,8 @@ from fer.errors import UserError
 from fer.models.blocks import classifier, conv_bn, image_input, transformer_block
 from fer.models.layers import PositionEmbedding
 
+MOMENTUM = 0.9  # of batch normalisation: the learning rates of our recipes are high
+
 
 def build(
     classes: int = 7,
@@ -42,9 +44,9 @@ def build(
         raise UserError(f"The width {width} cannot be divided among {heads} heads; choose a multiple.")
     inputs, x = image_input(input_shape, preprocessing)
     for number, filters in enumerate(stem, start=1):
-        x = conv_bn(x, filters, f"tokenizer_conv{number}")
+        x = conv_bn(x, filters, f"tokenizer_conv{number}", momentum=MOMENTUM)
         x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"tokenizer_pool{number}")(x)
-    x = conv_bn(x, width, f"tokenizer_conv{len(stem) + 1}", activation=None)
+    x = conv_bn(x, width, f"tokenizer_conv{len(stem) + 1}", activation=None, momentum=MOMENTUM)
     x = layers.Reshape((x.shape[1] * x.shape[2], width), name="tokens")(x)
     x = PositionEmbedding(name="positions")(x)
     for block in range(1, blocks + 1):

@@ -23,6 +23,8 @@ from keras import layers
 from fer.errors import UserError
 from fer.models.blocks import classifier, conv_bn, image_input, squeeze_excite
 
+MOMENTUM = 0.9  # of batch normalisation: the learning rates of our recipes are high
+
 
 def build(
     classes: int = 7,
@@ -41,7 +43,7 @@ def build(
     if len(widths) != len(blocks):
         raise UserError(f"{len(widths)} widths and {len(blocks)} block counts: give one of each per stage.")
     inputs, x = image_input(input_shape, preprocessing)
-    x = conv_bn(x, widths[0], "stem_conv")
+    x = conv_bn(x, widths[0], "stem_conv", momentum=MOMENTUM)
     for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             strides = 2 if stage > 1 and block == 1 else 1
@@ -56,9 +58,11 @@ def _residual(x: keras.KerasTensor, filters: int, name: str, strides: int, ratio
     if strides > 1:
         shortcut = layers.AveragePooling2D(strides, name=f"{name}_shortcut_pool")(shortcut)
     if x.shape[-1] != filters:
-        shortcut = conv_bn(shortcut, filters, f"{name}_shortcut", kernel=1, activation=None)
-    x = conv_bn(x, filters, f"{name}_conv1", strides=strides)
-    x = conv_bn(x, filters, f"{name}_conv2", activation=None)
+        shortcut = conv_bn(
+            shortcut, filters, f"{name}_shortcut", kernel=1, activation=None, momentum=MOMENTUM
+        )
+    x = conv_bn(x, filters, f"{name}_conv1", strides=strides, momentum=MOMENTUM)
+    x = conv_bn(x, filters, f"{name}_conv2", activation=None, momentum=MOMENTUM)
     if ratio:
         x = squeeze_excite(x, ratio, f"{name}_se")
     x = layers.Add(name=f"{name}_add")([x, shortcut])

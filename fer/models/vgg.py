@@ -15,6 +15,8 @@ from keras import layers
 
 from fer.models.blocks import classifier, conv_bn, image_input
 
+MOMENTUM = 0.9  # of batch normalisation: the learning rates of our recipes are high
+
 
 def build(
     classes: int = 7,
@@ -28,7 +30,7 @@ def build(
     inputs, x = image_input(input_shape, preprocessing)
     for block in range(1, 5):
         for number in (1, 2):
-            x = conv_bn(x, width * 2 ** (block - 1), f"block{block}_conv{number}")
+            x = conv_bn(x, width * 2 ** (block - 1), f"block{block}_conv{number}", momentum=MOMENTUM)
         x = layers.MaxPooling2D(name=f"block{block}_pool")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(hidden, activation="relu", name="hidden")(x)

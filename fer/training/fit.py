@@ -20,6 +20,7 @@ from fer.augmentation import AugmentationConfig
 from fer.models.loading import save_model
 from fer.storage import read_json, write_json
 from fer.training import network, records
+from fer.training.ahead import ahead
 from fer.training.averages import averaged_weights
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, Batches, class_weights, load_data, oversampled
@@ -196,12 +197,12 @@ class Training:
             state.totals = {"loss": 0.0, "correct": 0.0, "images": 0.0, "seconds": 0.0}
         before, saved = state.totals["seconds"], time.monotonic()
         rate = phase.learning_rate
-        while state.step < batches.steps:
+        for step, (batch, images) in ahead(self._maker(batches, order), state.step, batches.steps):
             if self.should_stop():
                 self._save()
                 return False
-            rate = step_rate(phase, state.phase_epoch, state.step, batches.steps, state.plateau.scale)
-            self._step(batches, order, rate)
+            rate = step_rate(phase, state.phase_epoch, step, batches.steps, state.plateau.scale)
+            self._step(batch, images, rate, batches.steps)
             state.totals["seconds"] = before + time.monotonic() - started
             self._show_step(phase, batches)
             if time.monotonic() - saved > SAVE_PERIOD:
@@ -217,12 +218,23 @@ class Training:
         self._complete(phase, figures, rate, trained)
         return True
 
-    def _step(self, batches: Batches | BalancedFeatures, order: np.ndarray, rate: float) -> None:
+    def _maker(
+        self, batches: Batches | BalancedFeatures, order: np.ndarray
+    ) -> Callable[[int], tuple[Batch, Any]]:
+        """A function from a step of this epoch to its batch and the network's input."""
+        epoch, prepare = self.state.epoch, self.prepare
+
+        def make(step: int) -> tuple[Batch, Any]:
+            batch = batches.batch(order, epoch, step)
+            return batch, prepare(batch)
+
+        return make
+
+    def _step(self, batch: Batch, images: Any, rate: float, steps: int) -> None:
         state = self.state
-        batch = batches.batch(order, state.epoch, state.step)
         network.inner_optimizer(self.trainer).learning_rate = rate
         logs = self.trainer.train_on_batch(
-            self.prepare(batch), batch.targets, sample_weight=batch.weights, return_dict=True
+            images, batch.targets, sample_weight=batch.weights, return_dict=True
         )
         loss = float(logs["loss"])
         if not math.isfinite(loss):
@@ -231,7 +243,7 @@ class Training:
             key = "learning_rate" if alone else f"phases.{state.phase}.learning_rate"
             raise NotANumber(
                 f"The loss is not a number any more in epoch {state.epoch + 1}, step {state.step + 1} of "
-                f"{batches.steps} (learning rate {rate:.3g}).",
+                f"{steps} (learning rate {rate:.3g}).",
                 f"Lower the learning rate, for example to {lower:g}.",
                 {key: lower} if state.phase < len(self.config.phases) else {},
             )

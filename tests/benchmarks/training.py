@@ -107,8 +107,9 @@ def ours(
 ) -> Callable[[], None]:
     """One epoch of `fit`'s loop, without its validation."""
     from fer.training import network
+    from fer.training.ahead import ahead
     from fer.training.config import Phase, TrainConfig
-    from fer.training.data import Batches, TrainingData
+    from fer.training.data import Batch, Batches, TrainingData
 
     config = TrainConfig(
         dataset=dataset.fingerprint,
@@ -125,9 +126,14 @@ def ours(
 
     def epoch() -> None:
         order = batches.order(0)
-        for step in range(batches.steps):
+
+        def make(step: int) -> tuple[Batch, object]:
             read = batches.batch(order, 0, step)
-            trainer.train_on_batch(prepare(read), read.targets, sample_weight=read.weights, return_dict=True)
+            return read, prepare(read)
+
+        for _, (read, images) in ahead(make, 0, batches.steps):
+            logs = trainer.train_on_batch(images, read.targets, sample_weight=read.weights, return_dict=True)
+            float(logs["loss"])  # as the loop does, to notice a loss that is not a number
 
     return epoch
 

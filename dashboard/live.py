@@ -165,6 +165,28 @@ def _progress(run: Run) -> None:
     row.metric("Device", str(progress.get("device") or status.device or "–").upper())
     if status.state == "finished" and run.metrics().get("accuracy") is not None:
         row.metric("Test accuracy", f"{100 * run.metrics()['accuracy']:.1f} %")
+    _usage(run, running)
+
+
+def _usage(run: Run, running: bool) -> None:
+    """Memory, processor and GPU: now while it runs, at its highest afterwards."""
+    used = run.usage()
+    if not used:
+        return
+    peak = f"{used['peak_memory_bytes'] / 1e9:.2f} GB"
+    row = st.container(horizontal=True)
+    if not running:
+        row.caption(f"Most memory it used: {peak}.")
+        return
+    row.metric("Memory", f"{used['memory_bytes'] / 1e9:.2f} GB", help="Of the run with all its processes")
+    row.metric("Highest so far", peak)
+    row.metric("Free on this computer", f"{used['machine_free_bytes'] / 1e9:.1f} GB")
+    cores = used.get("processor_percent", 0) / 100
+    row.metric("Processor cores", f"{cores:.1f}", help=f"{used.get('processes', 1)} processes")
+    if "gpu_percent" in used:
+        row.metric("GPU", f"{used['gpu_percent']:.0f} %")
+        most = used["gpu_memory_total_bytes"] / 1e9
+        row.metric("GPU memory", f"{used['gpu_memory_bytes'] / 1e9:.1f} of {most:.0f} GB")
 
 
 def _speed(run: Run, progress: dict[str, Any]) -> str:
@@ -182,8 +204,8 @@ def _curves(run: Run) -> None:
         if run.status().state in ("queued", "running"):
             st.caption("The curves appear after the first epoch.")
         return
-    shown = [quantity for quantity in ("accuracy", "loss") if quantity in history]
-    for column, quantity in zip(st.columns(max(len(shown), 1)), shown, strict=True):
+    shown = [name for name in ("accuracy", "loss") if {name, f"val_{name}"} & set(history)]
+    for column, quantity in zip(st.columns(max(len(shown), 1)), shown, strict=False):
         with column:
             figure = charts.curves({run.name: history}, quantity)
             st.plotly_chart(

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import streamlit as st
 from dashboard import gallery, navigation, state
 from fer.data.dataset import Dataset, DatasetInfo, list_datasets
 from fer.errors import UserError
-from fer.runs import Run, list_runs, statuses
+from fer.runs import Run, list_runs, shipped_runs, statuses
+from fer.runs.run import STARTER
 
 
 @contextmanager
@@ -72,6 +74,11 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
 def table(data: pd.DataFrame, name: str, **options: Any) -> None:
     """A table with a CSV download that cannot start a formula."""
     st.dataframe(data, hide_index=True, key=f"table-{name}", **({"placeholder": "–"} | options))
+    csv_download(data, name)
+
+
+def csv_download(data: pd.DataFrame, name: str) -> None:
+    """A small button that saves a table as CSV."""
     st.download_button(
         "CSV",
         csv_bytes(data),
@@ -157,40 +164,6 @@ def recipe_card(recipe: Any) -> None:
                 st.markdown("\n".join(f"- {plain(text)}" for text in recipe.notes))
 
 
-def runs_table(runs: Sequence[Run], name: str) -> None:
-    """State, recipe, data, epoch, accuracy, device, start and length of runs."""
-    datasets = {info.fingerprint: info.name for info in list_datasets()}
-    rows, known = [], statuses(runs)
-    for run in runs:
-        status = known[run.id]
-        metrics = run.metrics() or {}
-        rows.append(
-            {
-                "run": run.name,
-                "state": status.state,
-                "recipe": run.recipe or run.kind,
-                "data set": datasets.get(run.config.get("dataset", ""), "removed"),
-                "epoch": f"{status.epoch} / {status.epochs or '?'}" if run.kind == "train" else "",
-                "test accuracy (%)": 100 * metrics["accuracy"]
-                if metrics.get("accuracy") is not None
-                else None,
-                "device": status.device,
-                "tags": list(run.tags),
-                "started": pd.Timestamp(status.started or status.created, unit="s"),
-                "length": duration(status.seconds),
-            }
-        )
-    frame = pd.DataFrame(rows)
-    table(
-        frame,
-        name,
-        column_config={
-            "test accuracy (%)": st.column_config.NumberColumn(format="%.1f"),
-            "started": st.column_config.DatetimeColumn(format="distance", help="UTC"),
-        },
-    )
-
-
 def duration(seconds: float | None) -> str:
     """Seconds as people say them."""
     if seconds is None:
@@ -205,14 +178,19 @@ def duration(seconds: float | None) -> str:
 def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) -> list[Run]:
     """One to eight finished runs, kept in the address; says what to do when there is none.
 
+    The starter that comes with the program is listed first. It is chosen at first where nothing was
+    trained; its config names the data set to judge it on, which is that of the other runs.
+
     Args:
         label: of the widget.
         most: that can be chosen.
-        all_at_first: begin with all of them, not with the newest alone.
+        all_at_first: begin with the starter, or without one with all runs, not with the newest alone.
     """
+    shipped = shipped_runs()
     trained = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
     known = statuses(trained)
-    usable = [run for run in trained if not known[run.id].active]
+    trained = [run for run in trained if not known[run.id].active]
+    usable = [*shipped, *trained]
     if not usable:
         st.info(
             "No trained model yet. Train one; the demo faces take about a minute.",
@@ -222,10 +200,11 @@ def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) 
         return []
     by_id = {run.id: run for run in usable}
     names = {run.id: run.name for run in usable}
+    first = (shipped or trained[:most]) if all_at_first else (trained or shipped)[:1]
     chosen = st.multiselect(
         label,
         list(by_id),
-        default=[run.id for run in usable[: most if all_at_first else 1]],
+        default=[run.id for run in first],
         format_func=lambda i: names[i],
         max_selections=most,
         key=state.RUNS,
@@ -235,4 +214,20 @@ def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) 
     )
     if not chosen:
         st.info("Choose at least one run.")
-    return [by_id[run_id] for run_id in chosen]
+    return _judged_together([by_id[run_id] for run_id in chosen])
+
+
+def _judged_together(runs: list[Run]) -> list[Run]:
+    """The runs, a shipped one with the data set of the others in its config, or one that is there."""
+    imported = [info.fingerprint for info in list_datasets()]
+    others = {run.config.get("dataset") for run in runs if run.id != STARTER}
+    judged = []
+    for run in runs:
+        data = run.config.get("dataset")
+        if run.id == STARTER and len(others) == 1:
+            data = others.copy().pop()
+        elif run.id == STARTER and data not in imported and imported:
+            names = {info.name: info.fingerprint for info in list_datasets()}
+            data = names.get(str(st.session_state.get(state.DATASET)), imported[0])
+        judged.append(run if run.id != STARTER else replace(run, config=run.config | {"dataset": data}))
+    return judged

@@ -1,52 +1,29 @@
-"""The parts of the Runs page: the table that stays live, and everything about one run."""
+"""The parts of the Runs page that are about one run, and the trash."""
 
 import json
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, live, panels, state
+from dashboard import cached, charts, live, panels, running_again, state
 from fer.runs import (
     Run,
     all_tags,
     archive,
-    create_run,
-    list_runs,
     list_trash,
     note,
     open_run,
     remove,
     rename,
     restore,
-    statuses,
-    submit,
     tag,
 )
 
 
-@st.fragment(run_every=3)
-def live_table(text: str, states: tuple[str, ...], archived: bool) -> None:
-    """All runs that fit the search; repaints itself every three seconds."""
-    runs = [run for run in list_runs() if fits(run, text) and (archived or not run.archived)]
-    known = statuses(runs)
-    wanted = [run for run in runs if not states or known[run.id].state in states]
-    if not wanted:
-        st.info("No run fits. Clear the search or the states.")
-        return
-    panels.runs_table(wanted, "runs")
-
-
-def fits(run: Run, text: str) -> bool:
-    """Whether name, id, recipe, data set, tags or note contain the text, in any case."""
-    words = " ".join(
-        [run.name, run.id, run.recipe, run.kind, str(run.config.get("dataset", "")), *run.tags, run.note]
-    ).lower()
-    return text.lower().strip() in words
-
-
 def show(run: Run) -> None:
     """One run: live state, configuration, log, files, and what can be done with it."""
-    progress, settings, log, files, manage = st.tabs(["Progress", "Configuration", "Log", "Files", "Manage"])
+    tabs = ["Progress", "Configuration", "Log", "Files", "Run again", "Manage"]
+    progress, settings, log, files, again, manage = st.tabs(tabs)
     with progress:
         live.show(run.id)
         history = cached.history(run.directory)
@@ -58,7 +35,7 @@ def show(run: Run) -> None:
                 "Learning rate by epoch",
             )
     with settings:
-        st.caption("The command that repeats this run:")
+        st.caption("The command that repeats this run; the symbol in its corner copies it:")
         st.code(command(run), language="bash", wrap_lines=True)
         st.json(run.config, expanded=1)
     with log:
@@ -70,6 +47,8 @@ def show(run: Run) -> None:
             )
     with files:
         _files(run)
+    with again:
+        running_again.form(run)
     with manage:
         _manage(run)
 
@@ -129,9 +108,6 @@ def _manage(run: Run) -> None:
                 st.rerun()
     verbs = st.container(horizontal=True)
     verbs.button(
-        "Run again", icon=":material/replay:", on_click=_again, args=(run.id,), key=f"again-{run.id}"
-    )
-    verbs.button(
         "Back to the list" if run.archived else "Archive",
         icon=":material/unarchive:" if run.archived else ":material/archive:",
         on_click=_archive,
@@ -139,15 +115,6 @@ def _manage(run: Run) -> None:
         key=f"archive-{run.id}",
     )
     verbs.button("Delete", icon=":material/delete:", on_click=_remove, args=(run.id,), key=f"delete-{run.id}")
-
-
-def _again(run_id: str) -> None:
-    """Queue a new run with the same configuration."""
-    with panels.errors_shown():
-        old = open_run(run_id)
-        new = create_run(old.config, kind=old.kind, recipe=old.recipe)
-        submit(new)
-        st.toast(f"{panels.plain(new.name)} is in the queue.", icon=":material/schedule:")
 
 
 def _archive(run_id: str, archived: bool) -> None:

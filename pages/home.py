@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import cached, navigation, panels
+from dashboard import cached, navigation, panels, run_table
 from fer.data.dataset import list_datasets
 from fer.runs import list_runs, statuses
 
@@ -76,5 +76,5 @@ if dataset:
 
 if runs:
     st.subheader("Latest runs", anchor=False)
-    panels.runs_table(runs[:5], "home-runs")
+    run_table.runs_table(runs[:5], "home-runs")
     panels.go_to("runs", "All runs")

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dashboard import panels, run_details, state
-from fer.runs import STATES, list_runs
+from dashboard import panels, queueing, run_details, run_table, state
+from fer.runs import STATES, all_tags, list_runs
 
 panels.heading("runs")
 runs = list_runs()
@@ -15,11 +15,14 @@ if not runs:
 
 left, right = st.columns([2, 3])
 text = left.text_input(
-    "Search", placeholder="name, recipe or data set", key=state.SEARCH, bind="query-params"
+    "Search", placeholder="name, recipe, data set, tag or note", key=state.SEARCH, bind="query-params"
 )
 wanted = right.pills("State", STATES, selection_mode="multi", key=state.STATES, bind="query-params")
+tags = all_tags()
+tagged = st.pills("Tags", tags, selection_mode="multi", key=state.TAGS, bind="query-params") if tags else ()
 archived = st.toggle("Show archived runs") if any(run.archived for run in runs) else False
-run_details.live_table(text or "", tuple(wanted or ()), archived)
+run_table.live_table(text or "", tuple(wanted or ()), tuple(tagged or ()), archived)
+queueing.waiting()
 
 names = {run.id: run.name for run in runs}
 chosen = st.selectbox(
@@ -29,6 +32,7 @@ chosen = st.selectbox(
     key=state.RUN,
     bind="query-params",
     persist_state="session",
+    help="Or click a row of the table.",
 )
 if chosen:
     run_details.show(next(run for run in runs if run.id == chosen))

@@ -47,6 +47,7 @@ class RunStatus:
         progress: content of progress.json.
         position: 1 for the next run of the queue; None when not queued.
         paused: queued, but not to be started.
+        held: paused by itself, not with the whole queue.
     """
 
     state: str
@@ -66,6 +67,7 @@ class RunStatus:
     progress: dict[str, Any] = field(default_factory=dict)
     position: int | None = None
     paused: bool = False
+    held: bool = False
 
     @property
     def active(self) -> bool:
@@ -207,6 +209,7 @@ def _waiting(
         seconds=float(record.get("seconds_before") or 0),
         position=position,
         paused=paused,
+        held=position is not None and bool(waiting.paused),
     )
 
 

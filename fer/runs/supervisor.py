@@ -8,11 +8,13 @@ measures. When it is killed itself the run goes on, and readers find the truth w
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from typing import Any
 
+from fer.errors import UserError
 from fer.runs import failures, files, lifecycle, processes, queue, schedule, slots
 from fer.runs.processes import Identity
 from fer.runs.run import Run, open_run
@@ -20,6 +22,7 @@ from fer.runs.usage import Usage, memory_limit, oom_kills
 from fer.runs.worker import NOT_MINE, SUPERVISOR
 
 POLL = 0.1
+SERVED_EVERY_SECONDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
@@ -41,8 +44,7 @@ def main(arguments: list[str]) -> int:
         return code if code else NOT_MINE  # it never got as far as taking the run over
     oom = oom_kills() > kills_before or usage.memory_was_short()
     schedule.record_end(run.id, run.directory, token, _how_it_ended(run, code, oom, over_limit))
-    if queue.rows():
-        lifecycle.ensure_dispatcher()  # the next run must not wait because somebody killed it
+    _keep_the_queue_served()
     return 0
 
 
@@ -58,7 +60,11 @@ def _start(run: Run, token: str, place: slots.Slot) -> subprocess.Popen[bytes]:
 def _watch(run: Run, worker: subprocess.Popen[bytes], token: str, usage: Usage) -> bool:
     """Until the worker has ended; True when it was ended for passing the memory limit."""
     limit, asked, over = memory_limit(), False, False
+    looked = time.monotonic()
     while worker.poll() is None:
+        if time.monotonic() - looked > SERVED_EVERY_SECONDS:
+            looked = time.monotonic()
+            _keep_the_queue_served()
         if schedule.stop_requested(run.directory):
             if not asked:
                 asked = True
@@ -70,6 +76,15 @@ def _watch(run: Run, worker: subprocess.Popen[bytes], token: str, usage: Usage) 
             schedule.end_family(_record_of(usage.trainer, token))
         time.sleep(POLL)
     return over
+
+
+def _keep_the_queue_served() -> None:
+    """The next run must not wait because somebody killed the dispatcher."""
+    try:
+        if any(row.state == "queued" for row in queue.rows()):
+            lifecycle.ensure_dispatcher()
+    except (UserError, OSError, sqlite3.Error) as error:
+        print(f"The queue cannot be looked at ({error}).", flush=True)  # which must not end the watching
 
 
 def _how_it_ended(run: Run, code: int, oom: bool, over_limit: bool) -> dict[str, Any]:

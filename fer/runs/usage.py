@@ -47,6 +47,8 @@ class Usage:
             self._free = psutil.virtual_memory().available
         except psutil.Error:
             return
+        if not self.memory:
+            return  # it is ending: what was written before says more
         self.peak = max(self.peak, self.memory)
         if now - self._written >= EVERY_SECONDS:
             self._written = now

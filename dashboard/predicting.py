@@ -1,6 +1,6 @@
 """The parts of the Predict page; photos stay in memory and are written nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, panels
+from dashboard import cached, camera, charts, panels, state
 from fer.errors import UserError
 from fer.prediction import (
     FORMAT_NAMES,
@@ -31,6 +31,56 @@ from fer.runs import Run
 
 UPLOAD_TYPES = [suffix.lstrip(".") for suffix in SUFFIXES]
 UNSURE = 0.5  # below this probability of the best class an answer is called unsure
+
+
+def choose_view() -> str:
+    """One photo, many, or the camera; kept in the address."""
+    return st.segmented_control(
+        "How many",
+        list(VIEWS),
+        default="One photo",
+        required=True,
+        key=state.PREDICT_VIEW,
+        bind="query-params",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+
+
+def one(runs: list[Run]) -> None:
+    """One photo: given, taken or drawn."""
+    photo = photo_input()
+    if photo is None:
+        empty_state()
+    else:
+        show(photo, runs)
+
+
+def live(runs: list[Run]) -> None:
+    """The camera, frame by frame."""
+    left, right = st.columns(2)
+    smoothing = left.slider(
+        "Smoothing (seconds)",
+        0.0,
+        3.0,
+        0.5,
+        0.1,
+        help="How long an answer counts; 0 shows every picture alone",
+    )
+    threshold = (
+        right.slider("Call it unsure below (%)", 0, 90, round(100 * UNSURE), 5, key="live-unsure") / 100
+    )
+    with st.spinner("Loading the models …"):
+        cached.predictor(tuple(run.directory for run in runs))
+    camera.live(runs, smoothing, threshold)
+    if len(runs) > 1:
+        st.caption(f"The bars are the mean of the {len(runs)} models.")
+    st.caption(
+        "The pictures go to this server only, are predicted in memory and forgotten; nothing is recorded. "
+        "The camera works on localhost, and from another computer over HTTPS (a proxy with a certificate in "
+        "front of the app). Without it, One photo takes single pictures."
+    )
+    not_a_feeling()
 
 
 def photo_input() -> bytes | None:
@@ -107,6 +157,11 @@ def show(content: bytes, runs: list[Run]) -> None:
         ]
     decimals = {name: st.column_config.NumberColumn(format="%.3f") for name in found[0].ensemble}
     panels.table(pd.DataFrame(rows), "predictions", column_config=decimals)
+    not_a_feeling()
+
+
+def not_a_feeling() -> None:
+    """What must not be made of an answer."""
     st.caption(
         "An expression is not a feeling, and these models are often wrong: do not decide anything about "
         "a person by them."
@@ -229,3 +284,6 @@ def batch(runs: list[Run]) -> None:
     panels.faces([face.crop for face in found[:200]], captions, size=72)
     panels.table(frame, "batch")
     st.caption(f"{len(results)} photos, {len(found)} faces.")
+
+
+VIEWS: dict[str, Callable[[list[Run]], None]] = {"One photo": one, "Many photos": batch, "Live camera": live}

@@ -19,6 +19,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
+from dashboard import camera_route
 from dashboard.sharing import Password, SameHost, answered_names, configured, is_loopback, own_addresses
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
 
-    app = st.App(ROOT / "dashboard" / "app.py", middleware=checks, lifespan=announcing)
+    entry = ROOT / "dashboard" / "app.py"
+    app = st.App(entry, routes=[camera_route.ROUTE], middleware=checks, lifespan=announcing)
     sys.argv = [str(ROOT / "dashboard" / "app.py")]
     try:
         app.run(config=overrides)

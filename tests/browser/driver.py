@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,16 +78,26 @@ def _wait_for(url: str, process: subprocess.Popen, seconds: float) -> None:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launched(arguments: Sequence[str] = ()) -> Iterator[Browser]:
     """Headless Chromium with an empty profile that talks to nobody but the dashboard."""
     with tempfile.TemporaryDirectory(prefix="fer-chromium-") as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium(), args=QUIET, env={**os.environ, "HOME": home}
+            executable_path=chromium(), args=[*QUIET, *arguments], env={**os.environ, "HOME": home}
         )
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def another(browser: Browser, arguments: Sequence[str]) -> Iterator[Browser]:
+    """A second Chromium with other flags, such as a camera, beside one that runs already."""
+    started = browser.browser_type.launch(executable_path=chromium(), args=[*QUIET, *arguments])
+    try:
+        yield started
+    finally:
+        started.close()
 
 
 def visit(page: Page, url: str, seconds: float = 180) -> None:

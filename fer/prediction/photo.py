@@ -48,6 +48,10 @@ _TRANSPOSE = {
 }
 
 
+class TooSmall(UserError):
+    """A photo, but one in which no face could be seen."""
+
+
 def decode_photo(content: bytes, name: str = "") -> np.ndarray:
     """Decode a photo: upright, in colour, without transparency, at most `WORKING_PIXELS` large.
 
@@ -203,7 +207,7 @@ def _check_size(image: Image.Image, label: str) -> None:
     if width * height > MAX_PIXELS:
         raise UserError(f"{label} has {width} × {height} pixels, more than {_limit()}; send a smaller copy.")
     if min(width, height) < MIN_SIDE:
-        raise UserError(
+        raise TooSmall(
             f"{label} has {width} × {height} pixels, too few for a face; each side needs at least {MIN_SIDE}."
         )
 

@@ -109,11 +109,11 @@ def create_app(runs: Sequence[Any], hosts: Sequence[str] = LOOPBACK) -> FastAPI:
         summary="The faces in a photo and their expressions",
         description=f"The body is the file itself: {photos.FORMAT_NAMES}, at most "
         f"{photos.MAX_BYTES // 10**6} MB and {photos.MAX_PIXELS // 10**6} megapixels. A squarish picture of "
-        "at most 100 pixels is taken as a face already cut out.",
+        "at most 100 pixels is taken as a face already cut out. The content type is not looked at.",
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+                "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
             }
         },
         responses={
@@ -138,6 +138,8 @@ def create_app(runs: Sequence[Any], hosts: Sequence[str] = LOOPBACK) -> FastAPI:
         async with places:
             try:
                 found = await run_in_threadpool(chosen.predict, content, options)
+            except photos.TooSmall as error:  # a photo all the same, with nobody in it
+                return PhotoAnswer(faces=[], message=str(error))
             except UserError as error:
                 raise _Refused(415, str(error)) from error
         return PhotoAnswer(faces=[_answer(face) for face in found], message=describe(found))

@@ -1,57 +1,14 @@
 """The HTTP interface says what the library says, refuses what it refuses, and keeps no photo."""
 
-import socket
-import threading
-import time
-
 import numpy as np
 import pytest
-import requests
 
 from fer.data.demo import draw_face, draw_photo
 from fer.prediction import Predictor, photo
 
 from .corpus import bad_photos, encode
-from .test_predictor import make_run
 
-uvicorn = pytest.importorskip("uvicorn", reason="needs the optional package uvicorn")
-service = pytest.importorskip("fer.prediction.service", reason="needs the optional package FastAPI")
-
-
-class Client:
-    """Requests to a real server on a free port of this machine."""
-
-    def __init__(self, app):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.base = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-
-    def get(self, path, **options):
-        return requests.get(self.base + path, timeout=60, **options)
-
-    def post(self, path, content, **options):
-        return requests.post(self.base + path, data=content, timeout=60, **options)
-
-    def close(self):
-        self.server.should_exit = True
-        self.thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    base = tmp_path_factory.mktemp("service")
-    return [make_run(base / "one", seed=1), make_run(base / "two", seed=2)]
-
-
-@pytest.fixture(scope="module")
-def client(runs):
-    client = Client(service.create_app(runs))
-    yield client
-    client.close()
+pytest.importorskip("fastapi", reason="needs the optional package FastAPI")
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +44,19 @@ def test_one_model_and_the_options(client):
     assert client.post("/predict", content=crop, params={"unsure_below": 2}).status_code == 422
 
 
-@pytest.mark.parametrize("case", ["empty", "text", "svg", "png truncated", "png bomb 30000", "narrow"])
+@pytest.mark.parametrize("case", ["empty", "text", "svg", "png truncated", "png bomb 30000"])
 def test_what_is_no_photo_gets_one_sentence(client, case):
     response = client.post("/predict", content=bad_photos()[case])
     assert response.status_code == 415
     assert response.json()["detail"].endswith(".")
+
+
+@pytest.mark.parametrize("case", ["tiny", "narrow"])
+def test_a_photo_too_small_for_a_face_has_nobody_in_it(client, case):
+    response = client.post("/predict", content=bad_photos()[case])
+    assert response.status_code == 200
+    assert response.json()["faces"] == []
+    assert "too few for a face" in response.json()["message"]
 
 
 def test_too_large_a_body_is_refused_while_it_arrives(client, monkeypatch):

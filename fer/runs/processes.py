@@ -132,13 +132,23 @@ def spawn_detached(
             return subprocess.Popen(command, **options, **_detached(breakaway=False))
 
 
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
 def lower_priority() -> None:
-    """Give way to the dashboard and the desktop (nice 10)."""
+    """Give way to the dashboard and the desktop (nice 10).
+
+    Linux may share the processor among sessions first ("autogroups", sched(7)), and among the processes
+    of a session by their nice values after that. A trainer has a session of its own, so there its nice
+    value alone does nothing: the session is given the same.
+    """
     try:
         if os.name == "nt":
             psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-        else:
-            os.nice(max(0, 10 - os.nice(0)))
+            return
+        os.nice(max(0, 10 - os.nice(0)))
+        if AUTOGROUP.exists():
+            AUTOGROUP.write_text("10", encoding="ascii")
     except (OSError, psutil.Error):
         pass  # a machine that refuses trains at normal priority
 

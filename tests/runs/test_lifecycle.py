@@ -20,6 +20,9 @@ def test_a_run_is_done_by_a_detached_process_of_its_own_and_leaves_its_files():
     assert trainer.pid != os.getpid()
     assert os.getsid(trainer.pid) == os.getpgid(trainer.pid) == trainer.pid
     assert trainer.nice() == 10
+    group = Path(f"/proc/{trainer.pid}/autogroup")
+    if group.exists() and group.read_text(encoding="ascii").strip():
+        assert group.read_text(encoding="ascii").split()[-1] == "10"  # the whole session gives way
     assert "fer.runs.worker" in " ".join(trainer.cmdline())
     ended = runs.wait(run, 20)
     assert (ended.state, ended.epoch, ended.epochs, ended.pid) == ("finished", 3, 3, None)

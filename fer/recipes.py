@@ -599,9 +599,9 @@ _OWN = (
         | {
             "phases": (
                 Phase(
-                    epochs=60,
+                    epochs=45,
                     optimizer="adamw",
-                    learning_rate=6e-4,
+                    learning_rate=1e-3,
                     schedule="cosine",
                     warmup_epochs=5,
                     weight_decay=0.06,

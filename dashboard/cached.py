@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -186,17 +187,73 @@ def comparison(directories: Sequence[Path], split: str, fingerprint: str | None 
     Args:
         fingerprint: data set to judge all of them on; None for the one they were trained on.
     """
+    return _comparison(_compared(directories), split, fingerprint)
+
+
+def _compared(directories: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What a comparison depends on: the runs, their predictions and their names."""
     from fer.evaluation.predictions import predictions_changed
 
-    return _comparison(tuple((str(d), predictions_changed(d)) for d in directories), split, fingerprint)
+    return tuple((str(d), predictions_changed(d), _changed(d / "labels.json")) for d in directories)
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing …")
-def _comparison(key: tuple[tuple[str, int], ...], split: str, fingerprint: str | None) -> Any:
+def _comparison(key: tuple[tuple[str, int, int], ...], split: str, fingerprint: str | None) -> Any:
     from fer.evaluation.comparison import compare
 
     opened = dataset(fingerprint) if fingerprint else None
-    return compare([Path(directory) for directory, _ in key], opened, split)
+    return compare([Path(directory) for directory, *_ in key], opened, split)
+
+
+def significance(
+    directories: Sequence[Path], split: str, fingerprint: str | None = None
+) -> list[dict[str, Any]]:
+    """`fer.evaluation.comparison.significance_tests` of a comparison."""
+    return _significance(_compared(directories), split, fingerprint)
+
+
+@st.cache_data(max_entries=32, show_spinner="Testing the differences …")
+def _significance(
+    key: tuple[tuple[str, int, int], ...], split: str, fingerprint: str | None
+) -> list[dict[str, Any]]:
+    from fer.evaluation.comparison import significance_tests
+
+    return significance_tests(_comparison(key, split, fingerprint))
+
+
+def ensemble(directories: Sequence[Path], split: str, fingerprint: str | None = None) -> dict[str, Any]:
+    """`fer.evaluation.ensemble.ensemble_reports` of a comparison."""
+    return _ensemble(_compared(directories), split, fingerprint)
+
+
+@st.cache_data(max_entries=32, show_spinner="Averaging …")
+def _ensemble(key: tuple[tuple[str, int, int], ...], split: str, fingerprint: str | None) -> dict[str, Any]:
+    from fer.evaluation.ensemble import ensemble_reports
+
+    return ensemble_reports(_comparison(key, split, fingerprint))
+
+
+def clusters(directory: Path, split: str, fingerprint: str, count: int) -> Any:
+    """`fer.evaluation.clusters.cluster_images` of a run's stored features; `NotEvaluated` without them."""
+    return _clusters(_compared((directory,)), split, fingerprint, count)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Grouping the images …")
+def _clusters(key: tuple[tuple[str, int, int], ...], split: str, fingerprint: str, count: int) -> Any:
+    from fer.evaluation.clusters import cluster_images, run_features
+
+    directory = Path(key[0][0])
+    indices, features = run_features(directory, dataset(fingerprint), split, compute=False)
+    judged = _comparison(key, split, fingerprint)
+    keep = np.isin(indices, judged.indices)
+    positions = np.searchsorted(judged.indices, indices[keep])
+    return cluster_images(
+        indices[keep], features[keep], judged.labels[positions], judged.correct[0][positions], count
+    )
 
 
 def temperature(directory: Path) -> float | None:

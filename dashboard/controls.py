@@ -1,7 +1,6 @@
 """Widgets that return typed values; their keys are in `dashboard.state`."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -264,31 +263,6 @@ def _device_choice(recipe: str) -> str:
         key=f"device-{recipe}",
         help="A GPU that is chosen and cannot be used makes the run fail with the reason; it never trains on "
         "the processor instead.",
-    )
-
-
-# Results --------------------------------------------------------------------------------------------------
-
-
-def evaluation_split(runs: list[Run]) -> str:
-    """The split to score on, of those that the runs' own data sets have."""
-    present: set[str] = set()
-    for run in runs:
-        with suppress(UserError):
-            dataset = cached.dataset(str(run.config.get("dataset")))
-            present |= {"test"} if len(dataset.indices("test")) else set()
-            parts = {part for part in ("PublicTest", "PrivateTest") if (dataset.parts == part).any()}
-            present |= parts if len(parts) > 1 else set()
-    choices = [split for split in ("test", "PublicTest", "PrivateTest") if split in present] + ["validation"]
-    return st.segmented_control(
-        "Scored on",
-        choices,
-        default=choices[0],
-        required=True,
-        key=state.SCORED,
-        bind="query-params",
-        persist_state="session",
-        help="Validation chose the checkpoint, so its scores are optimistic.",
     )
 
 

@@ -60,7 +60,7 @@ def own_face(dataset: Dataset, runs: list[Run]) -> None:
 
     content = predicting.photo_input()
     if content is None:
-        predicting.empty_state()
+        st.caption("The photo stays in memory: neither it nor its maps are written to the cache.")
         return
     try:
         photo = decode_photo(content)

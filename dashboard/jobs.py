@@ -16,10 +16,10 @@ def latest(kind: str, dataset: str, recipe: str = "") -> Run | None:
 
 
 def start(kind: str, config: dict[str, Any], recipe: str = "") -> None:
-    """Queue a job; an unfinished one of the same kind and data set is watched instead of doubled."""
+    """Queue a job; exactly the same one that has not finished is watched instead of doubled."""
     with panels.errors_shown():
-        before = latest(kind, config["dataset"], recipe)
-        if before is not None and before.status().active:
+        before = [run for run in list_runs() if run.kind == kind and run.config == config]
+        if any(run.status().active for run in before if not recipe or run.recipe == recipe):
             st.toast("It is already on its way.", icon=":material/schedule:")
             return
         submit(create_run(config, kind=kind, recipe=recipe or None))
@@ -27,11 +27,17 @@ def start(kind: str, config: dict[str, Any], recipe: str = "") -> None:
 
 
 def watch(kind: str, dataset: str) -> None:
-    """State and progress of the latest job of a kind; reruns the page when it ends."""
-    run = latest(kind, dataset)
-    if run is None or statuses([run])[run.id].state == "finished":
+    """State and progress of the unfinished jobs of a kind, else of the latest if it failed."""
+    newest = latest(kind, dataset)
+    if newest is None:
         return
-    watch_run(run.id)
+    jobs = [run for run in list_runs() if run.kind == kind and run.config.get("dataset") == dataset]
+    known = statuses(jobs)
+    active = [run for run in jobs if known[run.id].active]
+    if not active and known[newest.id].state != "finished":
+        active = [newest]
+    for run in active[:8]:
+        watch_run(run.id)
 
 
 @st.fragment(run_every=1)

@@ -52,7 +52,7 @@ def go_to(name: str, label: str, icon: str | None = None, **query: str) -> None:
     st.page_link(spec.path, label=label, icon=icon or spec.icon, query_params=query or None)
 
 
-def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
+def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str, **options: Any) -> None:
     """A figure with its numbers: PNG from the figure's own toolbar, the table and its CSV below.
 
     Args:
@@ -60,13 +60,14 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str) -> None:
         data: the numbers behind it.
         name: file name of the downloads, without ending; also the widget key.
         alt: what a screen reader says.
+        options: for `st.plotly_chart`, such as `on_select`.
     """
     config = {
         "displaylogo": False,
         "toImageButtonOptions": {"filename": name, "scale": 2},
         "responsive": True,
     }
-    st.plotly_chart(figure, key=f"chart-{name}", config=config, alt=alt)
+    st.plotly_chart(figure, **({"key": f"chart-{name}", "config": config, "alt": alt} | options))
     with st.popover("Numbers", icon=":material/table:", type="tertiary"):
         table(data, name)
 

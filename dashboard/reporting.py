@@ -2,16 +2,17 @@
 
 import io
 import zipfile
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard import cached, jobs, panels, result_charts
-from fer.data.dataset import list_datasets
+from dashboard.chosen import Chosen
+from fer.data.dataset import Dataset, list_datasets
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.evaluation.clusters import cluster_images, run_features
 from fer.evaluation.report import NotEvaluated
 from fer.evaluation.report_export import report_content
 from fer.evaluation.report_html import html_report
@@ -19,7 +20,7 @@ from fer.evaluation.transfer import transfer_table, usable_split
 from fer.runs import Run
 
 
-def report(runs: list[Run], split: str) -> None:
+def report(chosen: Chosen) -> None:
     """One HTML file with interactive figures, and the tables as CSV and LaTeX."""
     st.write(
         "Everything on these runs in one file that opens anywhere without a network: scores with intervals, "
@@ -29,7 +30,8 @@ def report(runs: list[Run], split: str) -> None:
     if not st.button("Make the report", type="primary", icon=":material/description:"):
         return
     with st.spinner("Writing the report …"):
-        content = report_content([run.directory for run in runs], None, split, compute=False)
+        dataset = cached.dataset(chosen.dataset) if chosen.dataset else None
+        content = report_content(list(chosen.runs), dataset, chosen.split, compute=False)
         page = html_report(content)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -52,87 +54,103 @@ def report(runs: list[Run], split: str) -> None:
         st.code(text, language="bash", wrap_lines=True)
 
 
-def clusters(runs: list[Run], split: str) -> None:
+def clusters(chosen: Chosen) -> None:
     """Groups of images that a network sees alike, with their accuracy."""
-    names = {run.id: run.name for run in runs}
-    chosen = st.selectbox("Model", list(names), format_func=lambda run_id: names[run_id], key="clusters-run")
-    run = next(run for run in runs if run.id == chosen)
-    fingerprint = str(run.config.get("dataset"))
+    name = st.selectbox("Model", chosen.names, key="clusters-run")
+    run = dict(chosen.named)[name]
+    fingerprint = chosen.dataset or str(run.config.get("dataset"))
     jobs.watch("features", fingerprint)
+    count = st.slider("Clusters", 2, 30, 10)
     try:
-        indices, features = run_features(run.directory, None, split, compute=False)
+        found = cached.clusters(run.directory, chosen.split, fingerprint, count)
     except NotEvaluated:
         st.info("The features of this model are not computed yet; it takes a minute in the background.")
         st.button(
             "Compute them in the background",
             icon=":material/play_arrow:",
             on_click=jobs.start,
-            args=("features", {"dataset": fingerprint, "run": run.id, "split": split}),
+            args=("features", {"dataset": fingerprint, "run": run.id, "split": chosen.split}),
         )
         return
     except UserError as error:
         st.warning(panels.plain(error))
         return
-    found_by = cached.comparison((run.directory,), split)
-    place = {int(index): n for n, index in enumerate(found_by.indices)}
-    keep = np.array([n for n, index in enumerate(indices) if int(index) in place])
-    positions = np.array([place[int(indices[n])] for n in keep])
-    count = st.slider("Clusters", 2, 30, 10)
-    found = cluster_images(
-        indices[keep], features[keep], found_by.labels[positions], found_by.correct[0][positions], count
-    )
+    judged = cached.comparison((run.directory,), chosen.split, chosen.dataset or cached.judged_on(run))
+    positions = np.searchsorted(judged.indices, found.indices)
+    right = judged.correct[0][positions]
     colour = st.segmented_control(
         "Colour", ["expression", "right or wrong"], default="expression", required=True
     )
-    groups = (
-        found_by.labels[positions] if colour == "expression" else found_by.correct[0][positions].astype(int)
-    )
+    groups = judged.labels[positions] if colour == "expression" else right.astype(int)
     figure = result_charts.cluster_map(found.points, groups, colour == "expression")
     panels.chart(figure, pd.DataFrame(found.facts), "clusters", "Images by their first two components")
-    panels.table(pd.DataFrame(found.facts), "cluster-facts")
+    shares = {n: st.column_config.NumberColumn(format="percent") for n in ("accuracy", "share")}
+    panels.table(pd.DataFrame(found.facts), "cluster-facts", column_config=shares)
     number = st.number_input("Show cluster", 0, count - 1, 0)
     members = found.members(int(number))[:48]
-    dataset = found_by.dataset
+    images = judged.dataset
     shown = found.indices[members]
-    right = found_by.correct[0][positions][members]
     panels.faces(
-        dataset.images[shown],
-        [EMOTIONS[dataset.labels[i]] for i in shown],
-        [dataset.names[i] for i in shown],
-        ["good" if r else "bad" for r in right],
+        images.images[shown],
+        [EMOTIONS[images.labels[i]] for i in shown],
+        [images.names[i] for i in shown],
+        ["good" if r else "bad" for r in right[members]],
         size=72,
+    )
+    panels.note(
+        "The answers of the layer before the last one (its **features**), standardised and reduced to 30 "
+        "principal components, are divided by **k-means**: images of one cluster look alike to this "
+        "network. The map shows the first two components. *share* is that of the most frequent expression."
     )
 
 
-def other_data(runs: list[Run], split: str) -> None:
+def other_data(chosen: Chosen) -> None:
     """Every imported data set: accuracy there, and the drop from the run's own."""
     datasets = list_datasets()
-    for run in runs:
+    for name, run in chosen.named:
         own = str(run.config.get("dataset"))
         others = [cached.dataset(info.fingerprint) for info in datasets if info.fingerprint != own]
-        st.markdown(f"**{panels.plain(run.name)}**")
+        st.markdown(f"**{panels.plain(name)}**")
         if not others:
             st.info(
                 "Import another data set in the same layout (RAF-DB, JAFFE, your own) to see how it "
                 "does there."
             )
             continue
-        rows = transfer_table(run.directory, others, split)
-        frame = pd.DataFrame(rows)
-        if "interval" in frame:
-            shown = frame["interval"].map(
-                lambda v: f"[{v[0]:.3f}, {v[1]:.3f}]" if isinstance(v, list) else ""
-            )
-            frame["interval"] = shown
-        panels.table(frame, f"transfer-{run.id}")
+        rows = transfer_table(run.directory, others, chosen.split)
+        panels.table(_transfer_frame(rows), f"transfer-{run.id}")
         for row, dataset in zip(rows[-len(others) :], others, strict=True):
             if row.get("reason"):
-                config = {
-                    "dataset": dataset.fingerprint,
-                    "run": run.id,
-                    "split": usable_split(dataset, split),
-                }
-                label = f"Evaluate on {panels.plain(dataset.name)} in the background"
-                key = f"transfer-{run.id}-{dataset.fingerprint}"
-                st.button(label, key=key, on_click=jobs.start, args=("evaluate", config))
-                jobs.watch("evaluate", dataset.fingerprint)
+                _evaluate_there(run, dataset, chosen.split)
+    for info in datasets:
+        jobs.watch("evaluate", info.fingerprint)
+
+
+def _transfer_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """What `transfer_table` found, in percent and for people."""
+    shown = []
+    for row in rows:
+        line: dict[str, Any] = {"data set": row["name"] or row["dataset"]}
+        if "accuracy" in row:
+            low, high = row["interval"]
+            line |= {"split": row["split"], "images": row["images"], "leaked": row["leaked"]}
+            line |= {"accuracy (%)": round(100 * row["accuracy"], 2)}
+            line |= {"95 % interval": f"{100 * low:.1f} to {100 * high:.1f}"}
+            line |= {"drop (points)": None if row["drop"] is None else round(100 * row["drop"], 2)}
+            line |= {"balanced (%)": round(100 * row["balanced_accuracy"], 2)}
+            line |= {"macro F1": round(row["macro_f1"], 4)}
+        else:
+            line["split"] = "not evaluated yet"
+        shown.append(line)
+    return pd.DataFrame(shown)
+
+
+def _evaluate_there(run: Run, dataset: Dataset, split: str) -> None:
+    config = {"dataset": dataset.fingerprint, "run": run.id, "split": usable_split(dataset, split)}
+    st.button(
+        f"Evaluate on {panels.plain(dataset.name)} in the background",
+        key=f"transfer-{run.id}-{dataset.fingerprint}",
+        icon=":material/play_arrow:",
+        on_click=jobs.start,
+        args=("evaluate", config),
+    )

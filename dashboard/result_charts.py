@@ -1,6 +1,7 @@
 """Figures of trained models: data in, plotly Figure out, as in `dashboard.charts`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -192,26 +193,28 @@ def precision_recall(lines: Mapping[str, Mapping[str, Sequence[float]]]) -> go.F
     return figure
 
 
-def accuracy_by(bins: Sequence[Mapping[str, float]], measure: str) -> go.Figure:
-    """Accuracy with its 95 % interval in bins of equally many images."""
-    accuracy = np.array([100 * b["accuracy"] for b in bins])
-    bounds = np.array([[100 * x for x in b["interval"]] for b in bins])  # type: ignore[attr-defined]
-    figure = go.Figure(
-        go.Scatter(
-            x=[b["mean"] for b in bins],
+def accuracy_by(bins: Mapping[str, Sequence[Mapping[str, Any]]], measure: str) -> go.Figure:
+    """`{run: bins}`: accuracy with its 95 % interval in bins of equally many images, one line a run."""
+    figure = go.Figure()
+    for n, (run, found) in enumerate(bins.items()):
+        accuracy = np.array([100 * b["accuracy"] for b in found])
+        bounds = np.array([[100 * x for x in b["interval"]] for b in found]).reshape(-1, 2)
+        figure.add_scatter(
+            x=[b["mean"] for b in found],
             y=accuracy,
             error_y={
                 "type": "data",
                 "symmetric": False,
                 "array": bounds[:, 1] - accuracy,
                 "arrayminus": accuracy - bounds[:, 0],
+                "thickness": 1,
             },
             mode="lines+markers",
-            line={"color": SERIES[0]},
-            showlegend=False,
-            hovertemplate=f"{measure} %{{x:.1f}}: %{{y:.1f}} % right<extra></extra>",
+            line={"color": SERIES[n % len(SERIES)]},
+            name=run,
+            showlegend=len(bins) > 1,
+            hovertemplate=f"{run}, {measure} %{{x:.4g}}: %{{y:.1f}} % right<extra></extra>",
         )
-    )
     return finish(figure, f"{measure.capitalize()} (mean of each tenth of the images)", "Accuracy (%)")
 
 

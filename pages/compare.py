@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from dashboard import comparison, controls, panels
+from dashboard import comparison, panels
+from dashboard.chosen import Chosen, choose_images
 
 panels.heading("compare")
 runs = panels.choose_runs()
 if not runs:
     st.stop()
-split = controls.evaluation_split(runs)
+split, dataset = choose_images(runs)
 view = comparison.choose_view()
-runs = comparison.evaluated(runs, split)
-if runs:
-    comparison.VIEWS[view](runs, split)
+chosen = comparison.evaluated(Chosen(tuple(runs), split, dataset))
+if chosen.runs:
+    comparison.VIEWS[view](chosen)

@@ -281,7 +281,7 @@ def label_issues(dataset: Dataset) -> None:
     from fer.analysis.label_issues import find_label_issues, out_of_sample
 
     runs = panels.choose_runs("Judged by")
-    runs = [run for run in runs if run.config.get("dataset") == dataset.fingerprint]
+    runs = [run for run in runs if run.config.get("dataset") == dataset.fingerprint and run.kind == "train"]
     if not runs:
         st.info("Choose runs that were trained on this data set; the runs of a k-fold judge all of train.")
         return

@@ -15,6 +15,7 @@ from dashboard import gallery, navigation, state
 from fer.data.dataset import Dataset, DatasetInfo, list_datasets
 from fer.errors import UserError
 from fer.runs import Run, list_runs, shipped_runs, statuses
+from fer.runs.jobs import WITH_NETWORK
 from fer.runs.run import STARTER
 
 
@@ -188,7 +189,8 @@ def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) 
         all_at_first: begin with the starter, or without one with all runs, not with the newest alone.
     """
     shipped = shipped_runs()
-    trained = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
+    trained = [run for run in list_runs() if run.kind in WITH_NETWORK]
+    trained = [run for run in trained if (run.directory / "best.keras").exists()]
     known = statuses(trained)
     trained = [run for run in trained if not known[run.id].active]
     usable = [*shipped, *trained]

@@ -57,6 +57,8 @@ def command(run: Run) -> str:
     """The command line that trains the same again."""
     from fer.reproduce import command_line
 
+    if run.kind == "imported":
+        return "# trained elsewhere; python -m fer import-model FILE brought it in"
     if run.kind != "train":
         return f"# {run.kind} jobs are started from their page"
     return command_line(run.train_config())

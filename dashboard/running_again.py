@@ -13,6 +13,9 @@ def form(run: Run) -> None:
     """Epochs, batch, learning rate, seed, device and any other setting; Start queues the new run."""
     from fer.training.config import with_settings
 
+    if run.kind == "imported":
+        st.info("This network was trained elsewhere; what it was trained with is not known here.")
+        return
     if run.kind != "train":
         st.button(
             "Run again", icon=":material/replay:", on_click=_same_again, args=(run,), key=f"again-{run.id}"

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import panels, queueing, run_details, run_table, state
+from dashboard import model_import, panels, queueing, run_details, run_table, state
 from fer.runs import STATES, all_tags, list_runs
 
 panels.heading("runs")
@@ -10,6 +10,7 @@ runs = list_runs()
 if not runs:
     st.info("No run yet. Trainings you start appear here and stay, whatever happens to this page.")
     panels.go_to("train", "Train a network")
+    model_import.expander()
     run_details.trash()
     st.stop()
 
@@ -36,4 +37,5 @@ chosen = st.selectbox(
 )
 if chosen:
     run_details.show(next(run for run in runs if run.id == chosen))
+model_import.expander()
 run_details.trash()

@@ -150,13 +150,15 @@ def predict(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
 def _model_run(key: str | None) -> Any:
     """The run asked for, else the starter, else the finished run with the best accuracy."""
     from fer.runs import list_runs, open_run
+    from fer.runs.jobs import WITH_NETWORK
 
     if key:
         return open_run(key)
     try:
         return open_run("starter")
     except UserError:
-        finished = [run for run in list_runs() if run.kind == "train" and run.status().state == "finished"]
+        trained = [run for run in list_runs() if run.kind in WITH_NETWORK]
+        finished = [run for run in trained if run.status().state == "finished"]
     if not finished:
         raise UserError(
             "There is no trained model yet. Train one: python -m fer train baseline_cnn --dataset D."
@@ -216,6 +218,14 @@ def _starter_text(result: dict[str, Any]) -> str:
             + f", calibration error {score['ece_before']:.4f} before, {score['ece']:.4f} after"
         )
     return "\n".join([*lines, "The model card is MODEL_CARD.md in that folder."])
+
+
+def import_model(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.commands.training import run_summary
+    from fer.models.foreign import import_model as bring
+
+    run = bring(options.file, options.name, options.dataset, options.pixels, options.order, progress)
+    return run_summary(run) | {"dataset": run.config["dataset"], "imported": run.config["imported"]}
 
 
 def serve(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -312,6 +322,29 @@ COMMANDS: tuple[Command, ...] = (
             ),
             argument("--precision", choices=("auto", "float32", "float16"), default="auto"),
             argument("--out", metavar="FOLDER", help="fer/prediction/starter, or FER_STARTER, otherwise"),
+        ),
+    ),
+    Command(
+        "import-model",
+        "a network trained elsewhere, as a run; opened in a process of its own with limits",
+        import_model,
+        as_document,
+        (
+            argument("file", metavar="FILE", help="a .keras file of Keras 3: 48x48x1 in, seven classes out"),
+            argument("--name", help="what to call the run"),
+            argument("--dataset", metavar="D", help="data set to judge it on; the newest otherwise"),
+            argument(
+                "--pixels",
+                default="0..1",
+                choices=("0..1", "0..255", "-1..1"),
+                help="range of the pixels it was trained on (write --pixels=-1..1)",
+            ),
+            argument(
+                "--order",
+                default="alphabetical",
+                choices=("alphabetical", "fer2013.csv"),
+                help="order of its seven outputs",
+            ),
         ),
     ),
     Command(

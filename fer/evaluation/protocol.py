@@ -64,6 +64,9 @@ def chosen_epoch(run: Any) -> dict[str, float] | None:
 
 
 def _split(run: TrainedRun, split: str, report: dict[str, Any] | None) -> str:
+    images = f", {report['images']:,} images of {report['dataset_name']}" if report else ""
+    if run.config.get("imported"):
+        return f"{split}{images}; trained elsewhere, unknown data: leak status unknown"
     settings = run.config.get("split") or {}
     scheme = settings.get("scheme", "release")
     how = {
@@ -71,11 +74,12 @@ def _split(run: TrainedRun, split: str, report: dict[str, Any] | None) -> str:
         "kfold": f"fold {settings.get('fold', 0) + 1} of {settings.get('folds', 5)} for validation",
         "64/16/20": "train, validation and test all drawn from the training images (study C)",
     }.get(scheme, scheme)
-    images = f", {report['images']:,} images of {report['dataset_name']}" if report else ""
     return f"{split}{images}; {how}"
 
 
 def _checkpoint(run: TrainedRun) -> str:
+    if run.config.get("imported"):
+        return "unknown: trained elsewhere"
     monitor = run.config.get("checkpoint_monitor") or "val_accuracy"
     row = chosen_epoch(run)
     epoch = f", epoch {int(row['epoch'])} of {len(run.history)}" if row else ""
@@ -84,6 +88,8 @@ def _checkpoint(run: TrainedRun) -> str:
 
 
 def _pretraining(run: TrainedRun) -> str:
+    if run.config.get("imported"):
+        return "unknown: trained elsewhere"
     if run.config.get("smote"):
         return f"all layers but the last from run {run.config['smote']!r} (SMOTE in its features)"
     spec = MODELS.get(str(run.config.get("model")))
@@ -129,7 +135,9 @@ def _warnings(run: TrainedRun, split: str, report: dict[str, Any] | None) -> lis
         found.append("The checkpoint was chosen on this split, so its figures flatter the run.")
     if split == "train":
         found.append("These images were trained on; the figures say nothing about new faces.")
-    if run.hashes is None:
+    if run.config.get("imported"):
+        found.append("Trained elsewhere, unknown data: leak status unknown. It may have seen these images.")
+    elif run.hashes is None:
         found.append("The run does not record which pixels it saw, so leaked images cannot be counted.")
     if len(run.classes) < len(EMOTIONS):
         found.append("Fewer classes make the task easier; compare with runs of the same classes.")

@@ -24,10 +24,14 @@ JOBS: dict[str, str] = {
     "denoise": "fer.analysis.denoising:run",
     "embedding": "fer.analysis.embedding:run",
     "features": "fer.evaluation.clusters:run",
+    "imported": "fer.models.foreign:run",
     "maximise": "fer.explanation.job:run",
     "near_duplicates": "fer.data.near_duplicates:run",
     "outliers": "fer.analysis.outlier_training:run",
 }
+
+WITH_NETWORK: tuple[str, ...] = ("train", "imported")
+"""Kinds whose runs end with a network that can be judged, explained and asked."""
 
 OWN_PROGRESS = frozenset({"train"})
 """Kinds that write progress.json themselves; for the others the worker does."""

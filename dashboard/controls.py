@@ -1,5 +1,6 @@
 """Widgets that return typed values; their keys are in `dashboard.state`."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,7 +98,13 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
         settings["augmentation"] = preset
     changed = {key: value for key, value in settings.items() if value and not _same(config, key, value)}
     try:
-        return with_settings(config, changed), name.strip()
+        chosen = with_settings(config, changed)
+        if chosen.oversample and not chosen.augmentation.active:
+            st.warning(
+                "A class is grown but the images are not varied, so it is repeated as it is. Switch the "
+                "augmentation on."
+            )
+        return chosen, name.strip()
     except UserError as error:
         st.error(panels.plain(error))
         return None, name
@@ -190,8 +197,41 @@ def _split_settings(recipe: str, config: Any) -> dict[str, str]:
         "split.folds": str(folds),
         "split.fold": str(fold),
         "split.per_class": str(most) if most else "none",
+        "split.group_duplicates": str(_grouping_choice(recipe, config)).lower(),
         "classes": ",".join(classes),
+        "oversample": _oversampling(recipe, config),
     }
+
+
+def _grouping_choice(recipe: str, config: Any) -> bool:
+    """Whether pixel-identical images stay on one side of the split."""
+    return st.toggle(
+        "Copies of a face stay in one split",
+        config.split.group_duplicates,
+        key=f"grouped-{recipe}",
+        help="Off, copies of training faces may validate, and the validation figure flatters the network.",
+    )
+
+
+def _oversampling(recipe: str, config: Any) -> str:
+    """Classes that are grown to a number of training images, as JSON."""
+    left, right = st.columns(2)
+    grown = left.multiselect(
+        "Grow classes",
+        EMOTIONS,
+        default=list(config.oversample),
+        key=f"grown-{recipe}",
+        placeholder="none",
+        help="Their training images are repeated, each repeat varied by the augmentation. Study D grew "
+        "disgust from 348 to 3,520.",
+    )
+    wanted = right.number_input(
+        "to this many images", 1, 1_000_000, max(config.oversample.values(), default=3520), key=f"to-{recipe}"
+    )
+    own = config.oversample
+    if set(grown) == set(own) and wanted == max(own.values(), default=wanted):
+        return json.dumps(dict(own))
+    return json.dumps({emotion: int(wanted) for emotion in grown})
 
 
 def _augments(config: Any) -> bool:
@@ -214,7 +254,9 @@ def _same(config: Any, key: str, value: str) -> bool:
         "split.folds": str(split.folds),
         "split.fold": str(split.fold),
         "split.per_class": str(split.per_class) if split.per_class else "none",
+        "split.group_duplicates": str(split.group_duplicates).lower(),
         "classes": ",".join(config.classes),
+        "oversample": json.dumps(dict(config.oversample)),
     }
     return own.get(key) == value
 
@@ -327,13 +369,24 @@ def explanation_options(runs: list[Run], target: bool = True) -> tuple[str, str 
             persist_state="session",
         )
     layer = None
-    if len(runs) == 1 and METHODS[method].uses_layer:
-        from fer.explanation import explainable_layers
-
-        layers = explainable_layers(cached.model(runs[0].directory))
-        layer = grid.selectbox("Layer", ["", *layers], format_func=lambda name: name or "the model's last")
+    if METHODS[method].uses_layer and (shared := _shared_layers(runs)):
+        layer = grid.selectbox("Layer", ["", *shared], format_func=lambda name: name or "each model's last")
     opacity = grid.slider("Heat (%)", 0, 100, 50) / 100
     return method, None if chosen == "predicted" else chosen, opacity, layer or None
+
+
+def _shared_layers(runs: list[Run]) -> list[str]:
+    """Layers that a map can be drawn from and every one of these networks has, first to last."""
+    from fer.explanation import explainable_layers
+
+    shared: list[str] | None = None
+    for run in runs:
+        try:
+            found = explainable_layers(cached.model(run.directory))
+        except UserError:
+            continue  # the page says so where the map would be
+        shared = found if shared is None else [name for name in shared if name in found]
+    return shared or []
 
 
 def forget_unless(key: str, count: int) -> None:

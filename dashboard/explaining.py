@@ -22,6 +22,8 @@ from fer.explanation import (
 )
 from fer.runs import Run
 
+Progress = Callable[[float, str], None]
+
 
 def choose_view() -> str:
     """Which view is shown; only that one is computed."""
@@ -43,9 +45,16 @@ def one_face(dataset: Dataset, runs: list[Run]) -> None:
     method, target, opacity, layer = controls.explanation_options(runs)
     image, true = dataset.images[index], EMOTIONS[dataset.labels[index]]
 
-    def compute(run: Run) -> Explanation:
+    def compute(run: Run, progress: Progress) -> Explanation:
         return explain_run(
-            run.directory, dataset, index, method, layer, target, model=lambda: cached.model(run.directory)
+            run.directory,
+            dataset,
+            index,
+            method,
+            layer,
+            target,
+            model=lambda: cached.model(run.directory),
+            progress=progress,
         )
 
     _strip(image, true, runs, compute, method, opacity)
@@ -74,8 +83,9 @@ def own_face(dataset: Dataset, runs: list[Run]) -> None:
     method, target, opacity, layer = controls.explanation_options(runs)
     image = crop_face(photo, found[0])
 
-    def compute(run: Run) -> Explanation:
-        return explain(cached.model(run.directory), image, method, layer, target, classes=_classes(run))
+    def compute(run: Run, progress: Progress) -> Explanation:
+        model = cached.model(run.directory)
+        return explain(model, image, method, layer, target, classes=_classes(run), progress=progress)
 
     _strip(image, None, runs, compute, method, opacity)
 
@@ -88,20 +98,16 @@ def _strip(
     image: np.ndarray,
     true: str | None,
     runs: list[Run],
-    compute: Callable[[Run], Explanation],
+    compute: Callable[[Run, Progress], Explanation],
     method: str,
     opacity: float,
 ) -> None:
     """The face, then each model's map, answer and probabilities, those that disagree most first."""
     from fer.explanation.runs import strip_order
 
-    made: list[tuple[Run, Explanation]] = []
-    for run in runs:
-        try:
-            with st.spinner(f"Computing {METHODS[method].title} of {run.name} …"):
-                made.append((run, compute(run)))
-        except UserError as error:
-            st.warning(f"{panels.plain(run.name)}: {panels.plain(error)}", icon=":material/warning:")
+    made = _computed(image, runs, compute, method)
+    if not made:
+        return
     order = strip_order([explanation for _, explanation in made]) if len(made) > 1 else range(len(made))
     grid = st.grid(min(len(made) + 1, 4), min_column_width=220, border=True)
     with grid.cell():
@@ -123,6 +129,44 @@ def _strip(
             shares = heat_shares(found.heatmap)
             shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
             st.caption(f"Heat on {shown}." + (f" Layer {panels.plain(found.layer)}." if found.layer else ""))
+
+
+def _computed(
+    image: np.ndarray, runs: list[Run], compute: Callable[[Run, Progress], Explanation], method: str
+) -> list[tuple[Run, Explanation]]:
+    """Every model's map; methods of many passes show how far they are and can be cancelled.
+
+    Streamlit ends a running script where it next draws something, and `progress` draws.
+    """
+    wanted = f"{method} {[run.id for run in runs]} {hash(image.tobytes())}"
+    if st.session_state.get(state.CANCELLED) == wanted:
+        st.info("Cancelled.")
+        st.button("Compute it after all", on_click=lambda: st.session_state.pop(state.CANCELLED, None))
+        return []
+    place = st.empty()
+    made: list[tuple[Run, Explanation]] = []
+    with place.container(horizontal=True, vertical_alignment="center"):
+        title = METHODS[method].title
+        bar = st.progress(0.0, text=f"Computing {title} …")
+        if METHODS[method].heavy:
+            st.button("Cancel", icon=":material/close:", on_click=_cancel, args=(wanted,))
+    for number, run in enumerate(runs):
+        text = f"{title} of {panels.plain(run.name)} …"
+        bar.progress(number / len(runs), text=text)
+
+        def progress(share: float, _: str, before: int = number, text: str = text) -> None:
+            bar.progress(min((before + share) / len(runs), 1.0), text=text)
+
+        try:
+            made.append((run, compute(run, progress)))
+        except UserError as error:
+            st.warning(f"{panels.plain(run.name)}: {panels.plain(error)}", icon=":material/warning:")
+    place.empty()
+    return made
+
+
+def _cancel(wanted: str) -> None:
+    st.session_state[state.CANCELLED] = wanted
 
 
 def _sanity(image: np.ndarray, runs: list[Run], method: str) -> None:

@@ -1,5 +1,6 @@
 """Compare: the headline table, what differs by more than chance, under which protocol, and ensembles."""
 
+import os
 from typing import Any
 
 import pandas as pd
@@ -60,6 +61,7 @@ def scores(chosen: Chosen) -> None:
         f"pixel-identical to an "
         "image the run trained or validated on."
     )
+    _latency(chosen)
     _seeds(chosen, rows)
     if len(runs) > 1:
         _significance(chosen)
@@ -71,6 +73,39 @@ def scores(chosen: Chosen) -> None:
         r"$(p_o-p_e)/(1-p_e)$; **expected calibration error** is the mean gap between confidence and "
         "accuracy over 15 bins."
     )
+
+
+def _latency(chosen: Chosen) -> None:
+    """Measure all networks in turns, in this moment on this processor: the only fair comparison."""
+    with st.popover("Measure the latency side by side", icon=":material/timer:", type="tertiary"):
+        st.write(
+            "The table shows what was measured when each run was evaluated: the lowest of five medians, one "
+            "image at a time. It depends on the computer and on what else it did. Here the chosen networks "
+            "take turns on this processor, now."
+        )
+        if not st.button("Measure now", icon=":material/play_arrow:"):
+            return
+        from fer.evaluation.inference import latencies
+
+        try:
+            with st.spinner("Loading and measuring …"):
+                seconds = latencies([cached.model(run.directory) for run in chosen.runs])
+        except UserError as error:
+            st.warning(panels.plain(error))
+            return
+        rows = [
+            {"run": name, "one image (ms)": 1000 * value, "times the fastest": value / min(seconds)}
+            for name, value in zip(chosen.names, seconds, strict=True)
+        ]
+        decimals = {n: st.column_config.NumberColumn(format="%.2f") for n in list(rows[0])[1:]}
+        panels.table(pd.DataFrame(rows), "latency", column_config=decimals)
+        st.caption(f"{os.cpu_count()} processor cores; {_load()}. Float32, no GPU.")
+
+
+def _load() -> str:
+    """What else the computer does, in words."""
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return "load unknown" if busy is None else f"load {busy:.1f} (0 is an idle computer)"
 
 
 def _seeds(chosen: Chosen, rows: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ but feeds its function through a data pipeline. Works on every Keras backend and
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 BATCH = 256
 LARGEST_ACTIVATION = 2**27  # values of one layer for one batch: 0.5 GB in float32
-LATENCY_REPEATS = 15
+LATENCY_WARM_UP, LATENCY_ROUNDS, LATENCY_REPEATS = 3, 5, 11
 _compiling = threading.Lock()
 
 
@@ -93,14 +93,30 @@ def check_input(model: "keras.Model") -> None:
 
 
 def measure_latency(model: "keras.Model") -> float:
-    """Median seconds from one (48, 48) image to its probabilities, compiled."""
+    """Seconds from one (48, 48) image to its probabilities, compiled: see `latencies`."""
+    return latencies([model])[0]
+
+
+def latencies(models: Sequence["keras.Model"]) -> list[float]:
+    """Seconds each network needs for one (48, 48) image, compiled and warmed up.
+
+    The lowest of several rounds' medians: other work on the computer makes some rounds slower, none
+    faster. The networks take turns, so that a busy minute does not make one of them look slow.
+    """
     image = np.full((1, IMAGE_SIZE, IMAGE_SIZE, 1), 0.5, np.float32)
-    seconds = []
-    for _ in range(LATENCY_REPEATS + 1):
-        started = time.perf_counter()
-        compiled_predict(model, image)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]))
+    for model in models:
+        for _ in range(LATENCY_WARM_UP):
+            compiled_predict(model, image)
+    medians: list[list[float]] = [[] for _ in models]
+    for _ in range(LATENCY_ROUNDS):
+        for found, model in zip(medians, models, strict=True):
+            seconds = []
+            for _ in range(LATENCY_REPEATS):
+                started = time.perf_counter()
+                compiled_predict(model, image)
+                seconds.append(time.perf_counter() - started)
+            found.append(float(np.median(seconds)))
+    return [min(found) for found in medians]
 
 
 def fitting_batch(model: "keras.Model") -> int:

@@ -42,6 +42,7 @@ __all__ = [
     "predict_probabilities",
     "predictions_changed",
     "predictions_path",
+    "store_predictions",
 ]
 
 
@@ -54,7 +55,7 @@ class Predictions:
         probabilities: (N, 7) float32; columns of classes the run does not know are 0.
         splits: (N,) uint8, index into `SPLITS`: the run's own on its own data set.
         stamp: of the network that answered.
-        latency: median seconds for one image, one compiled call; nan when not measured.
+        latency: seconds for one image, one compiled call, as `latencies` takes them; nan when unknown.
         images_per_second: while predicting the last batchwise pass; nan when not measured.
     """
 
@@ -113,7 +114,7 @@ def evaluate_run(
     result = replace(
         result, stamp=run.stamp, latency=measure_latency(model), images_per_second=len(missing) / seconds
     )
-    _store(predictions_path(run, dataset.fingerprint), result)
+    store_predictions(predictions_path(run, dataset.fingerprint), result)
     return result
 
 
@@ -139,6 +140,8 @@ def load_predictions(run: Any, fingerprint: str | None = None) -> Predictions | 
             latency=float(content["latency"]),
             images_per_second=float(content["images_per_second"]),
         )
+        if int(content.get("format", FORMAT)) != FORMAT:
+            return None
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
         return None  # computed again, which is cheap
     return result if result.stamp == run.stamp else None
@@ -202,7 +205,8 @@ def _empty(stamp: str) -> Predictions:
     return Predictions(none, np.zeros((0, len(EMOTIONS)), np.float32), none.astype(np.uint8), stamp)
 
 
-def _store(path: Path, predictions: Predictions) -> None:
+def store_predictions(path: Path, predictions: Predictions) -> None:
+    """Replace the predictions in `path` atomically."""
     with replacing(path) as temporary:
         np.savez(
             temporary,
@@ -212,6 +216,7 @@ def _store(path: Path, predictions: Predictions) -> None:
             stamp=np.array(predictions.stamp),
             latency=np.array(predictions.latency),
             images_per_second=np.array(predictions.images_per_second),
+            format=np.array(FORMAT),
         )
 
 

@@ -11,7 +11,7 @@ from fer.evaluation import comparison as comparisons
 from fer.evaluation import metrics, significance
 from fer.evaluation.comparison import Comparison, compare, significance_tests
 from fer.evaluation.predictions import Predictions, predictions_path
-from fer.evaluation.predictions import _store as store
+from fer.evaluation.predictions import store_predictions as store
 from fer.evaluation.report import NotEvaluated
 from fer.evaluation.trained import TrainedRun, trained_run
 from tests.evaluation.builders import tiny_dataset, write_facts

@@ -12,7 +12,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation import report as reports
 from fer.evaluation.predictions import Predictions, evaluate_run, predictions_path
-from fer.evaluation.predictions import _store as store
+from fer.evaluation.predictions import store_predictions as store
 from fer.evaluation.protocol import chosen_epoch, protocol_card
 from fer.evaluation.report import best_runs, headline_table, run_report, seed_groups
 from fer.evaluation.trained import trained_run

@@ -1,36 +1,24 @@
 """The parts of the Predict page; photos stay in memory and are written nowhere."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, camera, charts, panels, state
+from dashboard import batching, boxing, cached, camera, charts, panels, state
+from dashboard.batching import UNSURE, UPLOAD_TYPES, empty_state, options
 from fer.errors import UserError
 from fer.prediction import (
-    FORMAT_NAMES,
     NO_FACE,
-    SUFFIXES,
-    Face,
     FacePrediction,
-    Options,
-    PhotoResult,
     decode_photo,
     describe,
-    face_from_box,
     find_faces,
     place_heatmap,
-    predict_files,
-    read_zip,
-    table_rows,
 )
 from fer.runs import Run
-
-UPLOAD_TYPES = [suffix.lstrip(".") for suffix in SUFFIXES]
-UNSURE = 0.5  # below this probability of the best class an answer is called unsure
 
 
 def choose_view() -> str:
@@ -100,32 +88,9 @@ def photo_input() -> bytes | None:
     return cached.demo_photo(int(seed)) if drawn else None
 
 
-def empty_state() -> None:
-    """What can be given, and what happens to it."""
-    st.info(
-        f"Choose a photo: {FORMAT_NAMES}, up to 50 megapixels. It stays in memory, is written nowhere "
-        "and sent to nobody.",
-        icon=":material/lock:",
-    )
-
-
 def no_face() -> None:
     """What to do when nothing was found."""
-    st.warning(f"{NO_FACE} Or draw the box by hand below.", icon=":material/face_retouching_off:")
-
-
-def options() -> Options:
-    """Test-time augmentation, dropout spread and the threshold of the unsure state."""
-    with st.expander("Options", icon=":material/tune:"):
-        views = st.toggle(
-            "Average over ten mirrored and shifted copies",
-            help="Test-time augmentation: slower, often better",
-        )
-        passes = st.slider(
-            "Dropout passes for a spread", 0, 50, 0, 10, help="MC dropout (Gal & Ghahramani 2016); 0 is off"
-        )
-        threshold = st.slider("Call it unsure below (%)", 0, 90, round(100 * UNSURE), 5) / 100
-    return Options(views=views, dropout_passes=passes, unsure_below=threshold)
+    st.warning(NO_FACE, icon=":material/face_retouching_off:")
 
 
 def show(content: bytes, runs: list[Run]) -> None:
@@ -138,15 +103,17 @@ def show(content: bytes, runs: list[Run]) -> None:
     except UserError as error:
         st.error(panels.plain(error))
         return
-    drawn = _box_by_hand(photo, faces)
-    faces = [drawn, *faces] if drawn else faces
-    st.image(boxed(photo, [face.box for face in faces]), width=640)
     if not faces:
         no_face()
+    faces = boxing.adjusted(photo, faces)
+    if not faces:
         return
     with st.spinner("Predicting …"):
         found = cached.predictor(tuple(run.directory for run in runs)).predict(photo, chosen, faces)
-    st.caption(describe(found))
+    st.caption(
+        f"{describe(found)} The squares are what the models see: drag them, their corners, or the photo to "
+        "change, draw and remove boxes."
+    )
     rows = []
     for number, face in enumerate(found, 1):
         _one_face(number, face, photo, runs)
@@ -168,22 +135,6 @@ def not_a_feeling() -> None:
     )
 
 
-def _box_by_hand(photo: np.ndarray, faces: Sequence[Face]) -> Face | None:
-    """A box set with sliders, for a face that was missed."""
-    height, width = photo.shape[:2]
-    with st.expander("A face is missing or cut badly? Draw its box", icon=":material/crop:"):
-        if not st.toggle("Use a box of mine", value=False, key="own-box"):
-            return None
-        across = st.slider("Left and right edge (pixels)", 0, width, (width // 4, 3 * width // 4))
-        down = st.slider("Top and bottom edge (pixels)", 0, height, (height // 4, 3 * height // 4))
-        try:
-            box = (float(across[0]), float(down[0]), float(across[1] - across[0]), float(down[1] - down[0]))
-            return face_from_box(photo, box)
-        except UserError as error:
-            st.warning(panels.plain(error))
-            return None
-
-
 def _one_face(number: int, face: FacePrediction, photo: np.ndarray, runs: list[Run]) -> None:
     """Crop, verdict, each model's bars, and the heat map on the photo."""
     sure = "" if face.sure else " – unsure"
@@ -201,8 +152,20 @@ def _one_face(number: int, face: FacePrediction, photo: np.ndarray, runs: list[R
         with grid.cell():
             st.markdown("**All together (mean)**")
             _bars(face.ensemble, f"predict-{number}-ensemble", None)
-    if st.toggle("Show where the first model looks", key=f"heat-{number}"):
-        _heat(face, photo, runs[0])
+    if st.toggle("Show where a model looks (Grad-CAM)", key=f"heat-{number}"):
+        names = {run.id: run.name for run in runs}
+        chosen = runs[0].id
+        if len(runs) > 1:
+            chosen = st.segmented_control(
+                "Model",
+                list(names),
+                default=chosen,
+                required=True,
+                format_func=lambda run_id: names[run_id],
+                key=f"heat-of-{number}",
+                label_visibility="collapsed",
+            )
+        _heat(face, photo, next(run for run in runs if run.id == chosen))
 
 
 def _bars(values: Mapping[str, float], key: str, spread: Mapping[str, float] | None) -> None:
@@ -230,60 +193,20 @@ def _heat(face: FacePrediction, photo: np.ndarray, run: Run) -> None:
     )
     share = 0.55 * heat[..., None] ** 0.5
     mixed = (photo * (1 - share) + colours * share).astype(np.uint8)
-    st.image(shrunk(mixed)[0], caption=f"Grad-CAM for {found.target}, {run.name}", width=640)
+    with st.container(width=640):  # narrower on a phone
+        st.image(shrunk(mixed), caption=f"Grad-CAM for {found.target}, {run.name}", width="stretch")
 
 
-def shrunk(photo: np.ndarray, side: int = 1280) -> tuple[np.ndarray, float]:
-    """The photo with its longer side at most `side` pixels, and the scale."""
+def shrunk(photo: np.ndarray, side: int = 1280) -> np.ndarray:
+    """The photo with its longer side at most `side` pixels."""
     scale = min(1.0, side / max(photo.shape[:2]))
-    if scale == 1.0:
-        return photo.copy(), scale
-    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
-
-
-def boxed(photo: np.ndarray, boxes: Sequence[tuple[float, float, float, float]]) -> np.ndarray:
-    """(H, W, 3) uint8 copy of the photo, at most 1,280 pixels long, with numbered boxes."""
-    shown, scale = shrunk(photo)
-    thick = max(2, round(max(shown.shape) / 300))
-    for number, (x, y, w, h) in enumerate(boxes, 1):
-        left, top, right, bottom = (round(v * scale) for v in (x, y, x + w, y + h))
-        cv2.rectangle(shown, (left, top), (right, bottom), (255, 176, 0), thick)
-        place = (left + thick, max(top - 2 * thick, 12))
-        size = max(0.5, thick / 4)
-        cv2.putText(shown, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 176, 0), thick)
-    return shown
-
-
-def batch(runs: list[Run]) -> None:
-    """Many photos, or a zip of them: a table with crops, progress and CSV."""
-    files = st.file_uploader(
-        "Photos, or zips of photos", [*UPLOAD_TYPES, "zip"], accept_multiple_files=True, max_upload_size=200
+    return (
+        photo if scale == 1.0 else cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     )
-    if not files:
-        empty_state()
-        return
-    sources: list[tuple[str, Any]] = []
-    for file in files:
-        if file.name.lower().endswith(".zip"):
-            try:
-                sources += list(read_zip(file.getvalue()))
-            except UserError as error:
-                st.warning(f"{panels.plain(file.name)}: {panels.plain(error)}")
-        else:
-            sources.append((file.name, file.getvalue()))
-    bar = st.progress(0.0, text=f"0 of {len(sources)} photos")
-    results: list[PhotoResult] = []
-    predictor = cached.predictor(tuple(run.directory for run in runs))
-    for done, result in enumerate(predict_files(predictor, sources), 1):
-        results.append(result)
-        bar.progress(done / max(len(sources), 1), text=f"{done} of {len(sources)} photos")
-    bar.empty()
-    frame = pd.DataFrame(table_rows(results))
-    found = [face for result in results for face in result.faces]
-    captions = [f"{face.emotion} {100 * face.confidence:.0f} %" for face in found[:200]]
-    panels.faces([face.crop for face in found[:200]], captions, size=72)
-    panels.table(frame, "batch")
-    st.caption(f"{len(results)} photos, {len(found)} faces.")
 
 
-VIEWS: dict[str, Callable[[list[Run]], None]] = {"One photo": one, "Many photos": batch, "Live camera": live}
+VIEWS: dict[str, Callable[[list[Run]], None]] = {
+    "One photo": one,
+    "Many photos": batching.batch,
+    "Live camera": live,
+}

@@ -14,6 +14,7 @@ from fer.prediction.batch import PhotoResult as PhotoResult
 from fer.prediction.batch import predict_files as predict_files
 from fer.prediction.batch import read_zip as read_zip
 from fer.prediction.batch import table_rows as table_rows
+from fer.prediction.batch import zip_photos as zip_photos
 from fer.prediction.faces import Face as Face
 from fer.prediction.faces import crop_face as crop_face
 from fer.prediction.faces import face_from_box as face_from_box

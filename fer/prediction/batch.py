@@ -63,20 +63,38 @@ def read_zip(content: bytes) -> Iterator[tuple[str, bytes | UserError]]:
     Raises:
         UserError: not a zip, too large, or too many members.
     """
+    archive = _archive(content)
+    with archive:
+        for member in _members(archive):
+            yield member.filename, _member(archive, member)
+
+
+def zip_photos(content: bytes) -> list[str]:
+    """The names that `read_zip` will give; nothing is unpacked.
+
+    Raises:
+        UserError: as `read_zip`.
+    """
+    with _archive(content) as archive:
+        return [member.filename for member in _members(archive)]
+
+
+def _archive(content: bytes) -> zipfile.ZipFile:
     if len(content) > MAX_ZIP_BYTES:
         raise UserError(
             f"The zip has {len(content) / 1e6:.0f} MB, the limit is {MAX_ZIP_BYTES // 10**6} MB; split it."
         )
     try:
-        archive = zipfile.ZipFile(BytesIO(content))
+        return zipfile.ZipFile(BytesIO(content))
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise UserError("The file is not a zip, or damaged; make a new zip of the photos.") from error
-    with archive:
-        members = [m for m in archive.infolist() if not m.is_dir() and not _hidden(m.filename)]
-        if len(members) > MAX_MEMBERS:
-            raise UserError(f"The zip has {len(members)} files, the limit is {MAX_MEMBERS}; split it.")
-        for member in members:
-            yield member.filename, _member(archive, member)
+
+
+def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    members = [m for m in archive.infolist() if not m.is_dir() and not _hidden(m.filename)]
+    if len(members) > MAX_MEMBERS:
+        raise UserError(f"The zip has {len(members)} files, the limit is {MAX_MEMBERS}; split it.")
+    return members
 
 
 def table_rows(results: Iterable[PhotoResult]) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ __all__ = [
     "store_predictions",
 ]
 
+FORMAT = 1  # of the stored files; those of another one are made again
+
 
 @dataclass(frozen=True)
 class Predictions:

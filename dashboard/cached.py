@@ -309,3 +309,11 @@ def queue_served() -> bool:
     from fer.runs import ensure_dispatcher
 
     return ensure_dispatcher()
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def disk_use() -> list[Any]:
+    """`fer.disk_use.disk_use`: it looks at every file of the cache, so at most twice a minute."""
+    from fer.disk_use import disk_use as compute
+
+    return compute()

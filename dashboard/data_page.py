@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, importing, jobs, panels, selecting, state
+from dashboard import cached, disk, importing, jobs, panels, selecting, state
 from fer import storage
 from fer.data.audit import Group
 from fer.data.dataset import SPLITS, Dataset, delete_dataset, list_datasets, rename_dataset
@@ -328,4 +328,5 @@ VIEWS: dict[str, Callable[[Dataset], None]] = {
     "Audit": audit,
     "Near duplicates": near_duplicates,
     "Label issues": label_issues,
+    "Disk": disk.view,
 }

@@ -6,9 +6,11 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 from fer import doctor, storage
 from fer.data.dataset import save_dataset
+from fer.errors import UserError
 from fer.runs.processes import MARKER
 
 
@@ -80,3 +82,118 @@ def test_a_process_of_a_forgotten_run_is_named_and_that_of_another_cache_is_not(
         for process in (ours, theirs):
             process.kill()
             process.wait()
+
+
+def test_what_belongs_to_nothing_is_found_explained_and_cleaned(cache, monkeypatch, tmp_path):
+    """Results of a deleted data set, a lock of a removed run, old trash, an upload nobody read."""
+    from fer import leftovers
+    from fer.runs import create_run, remove
+    from fer.runs.locks import lock_path
+    from fer.runs.status import run_lock
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(scratch))
+    stored = dataset()
+    kept = create_run({"epochs": 1}, kind="estimate")
+    removed = remove(create_run({"epochs": 1}, kind="estimate"))
+    for name in (kept.id, "gone"):
+        lock_path(run_lock(name)).touch()
+    (stored.derived("x")).mkdir(parents=True)
+    orphan = cache / "derived" / "0123456789abcdef"
+    orphan.mkdir()
+    (scratch / "fer-upload-abc").mkdir()
+    (scratch / "other-program").mkdir()
+    trash = cache / "trash" / "runs" / removed
+    ago = time.time() - 31 * 86400
+    lock = lock_path(run_lock("gone"))
+    for path in (
+        lock,
+        lock_path(run_lock(kept.id)),
+        trash,
+        scratch / "fer-upload-abc",
+        scratch / "other-program",
+    ):
+        os.utime(path, (ago, ago))
+    expected = {str(path) for path in (orphan, lock, trash, scratch / "fer-upload-abc")}
+    assert set(doctor.clean(dry_run=True)) == expected
+    assert all(os.path.exists(path) for path in expected)
+    assert all(problem.what and problem.remedy for problem in doctor.problems())
+    assert set(doctor.clean()) == expected
+    assert not any(os.path.exists(path) for path in expected)
+    assert kept.directory.exists()
+    assert stored.derived("x").exists()
+    assert (scratch / "other-program").exists()
+    assert doctor.clean() == []
+
+
+def test_a_lock_that_somebody_holds_is_no_leftover(cache):
+    from fer.runs import locks
+    from fer.runs.status import run_lock
+
+    held = locks.hold(run_lock("gone"))
+    ago = time.time() - 2 * doctor.LEFTOVER_AGE
+    os.utime(locks.lock_path(run_lock("gone")), (ago, ago))
+    assert doctor.clean(dry_run=True) == []
+    held.release()
+    assert len(doctor.clean(dry_run=True)) == 1
+
+
+def test_nothing_outside_the_cache_is_ever_removed(cache, tmp_path):
+    from fer import leftovers
+
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    with pytest.raises(UserError, match="is not in the cache"):
+        leftovers.remove([leftovers.Problem("", "", str(precious), True)])
+    link = cache / f"{storage.STAGING_PREFIX}link"
+    link.symlink_to(precious)
+    assert leftovers.remove([leftovers.Problem("", "", str(link), True)]) == [str(link)]
+    assert precious.exists()
+
+
+def test_disk_use_adds_up_and_the_budget_is_watched(cache, monkeypatch):
+    from fer.disk_use import disk_use
+    from fer.runs import create_run
+
+    stored, run = dataset(), create_run({"epochs": 1}, kind="estimate")
+    used = disk_use()
+    assert sum(use.bytes for use in used) == storage.folder_size(cache)
+    by_key = {(use.kind, use.key): use.bytes for use in used}
+    assert by_key["data set", stored.fingerprint] == storage.folder_size(stored.directory)
+    assert by_key["run", run.id] == storage.folder_size(run.directory)
+    assert not any("budget" in problem.what for problem in doctor.problems())
+    monkeypatch.setenv("FER_DISK_BUDGET", "0.00001")
+    (problem,) = (problem for problem in doctor.problems() if "budget" in problem.what)
+    assert "data set four" in problem.remedy
+    monkeypatch.setenv("FER_DISK_BUDGET", "lots")
+    with pytest.raises(UserError, match="'lots'; give gigabytes"):
+        doctor.problems()
+
+
+def test_wrong_and_missing_packages_are_named(cache, monkeypatch):
+    known = doctor._version
+    wrong = {"plotly": "5.0.0", "scipy": None}
+    monkeypatch.setattr(doctor, "_version", lambda package: wrong.get(package, known(package)))
+    found = [problem.what for problem in doctor.problems()]
+    assert len(found) == 2
+    assert any(what.startswith("plotly is 5.0.0; this program was tested with <8,>=7.1") for what in found)
+    assert any(what.startswith("scipy is not installed") for what in found)
+
+
+def test_a_missing_face_detector_is_said(cache, monkeypatch):
+    from fer.prediction import faces
+
+    monkeypatch.setattr(faces, "model_path", lambda: None)
+    (problem,) = doctor.problems()
+    assert "face detector" in problem.what
+
+
+def test_a_run_without_its_data_and_one_of_a_newer_keras_are_named(cache):
+    from fer.runs import create_run
+
+    run = create_run({"dataset": "0123456789abcdef"}, kind="estimate")
+    storage.write_json(run.directory / "environment.json", {"versions": {"keras": "99.1.0"}})
+    found = " ".join(problem.what for problem in doctor.problems())
+    assert "0123456789abcdef, which is not imported any more" in found
+    assert "written by Keras 99.1.0" in found

@@ -7,13 +7,18 @@ from fer.augmentation.config import PRESETS, AugmentationConfig
 from fer.data.dataset import check_name
 from fer.errors import UnknownName, UserError
 
+FORMAT = 1
+
 
 def list_presets() -> dict[str, AugmentationConfig]:
-    """Every preset by name, the built-in ones first; damaged files are left out."""
+    """Every preset by name, the built-in ones first; damaged ones and other formats are left out."""
     saved = {}
     for path in sorted(_directory().glob("*.json")):
         try:
-            saved[path.stem] = AugmentationConfig.from_json(storage.read_json(path))
+            content = storage.read_json(path)
+            if isinstance(content, dict) and content.pop("format", FORMAT) != FORMAT:
+                continue
+            saved[path.stem] = AugmentationConfig.from_json(content)
         except UserError:
             continue
     return PRESETS | saved
@@ -38,7 +43,7 @@ def save_preset(name: str, config: AugmentationConfig) -> None:
     check_name(name)
     if name in PRESETS:
         raise UserError(f"{name!r} is a built-in preset. Choose another name.")
-    storage.write_json(_directory() / f"{name}.json", config.to_json())
+    storage.write_json(_directory() / f"{name}.json", {"format": FORMAT} | config.to_json())
 
 
 def delete_preset(name: str) -> None:

@@ -13,7 +13,9 @@ def doctor(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     if options.dry_run and not options.clean:
         raise UserError("--dry-run belongs to --clean: python -m fer doctor --clean --dry-run.")
     found = examine()
-    return found | {"cleaned": clean(options.dry_run)} if options.clean else found
+    if options.clean:
+        found |= {"cleaned": clean(options.dry_run), "dry_run": options.dry_run}
+    return found
 
 
 def _doctor_text(found: dict[str, Any]) -> str:
@@ -22,11 +24,18 @@ def _doctor_text(found: dict[str, Any]) -> str:
         f"Python {found['python']}, TensorFlow {found['tensorflow']}, Keras {found['keras']}, "
         f"Streamlit {found['streamlit']}",
         "Devices: " + ", ".join(f"{device['name']} ({device['title']})" for device in found["devices"]),
-        f"Cache: {cache['path']}, {cache['bytes'] / 1e6:,.0f} MB, {cache['free_bytes'] / 1e9:,.1f} GB free",
+        f"Cache: {cache['path']}, {cache['bytes'] / 1e6:,.0f} MB, {cache['free_bytes'] / 1e9:,.1f} GB free, "
+        f"budget {cache['budget_bytes'] / 1e9:,.1f} GB",
+        *(f"  data set {name}: {size / 1e6:,.1f} MB" for name, size in cache["datasets"].items()),
+        *(f"  run {run}: {size / 1e6:,.1f} MB" for run, size in cache["runs"].items()),
     ]
     lines += [f"- {p['what']} {p['remedy']} {p['path']}".rstrip() for p in found["problems"]]
     lines += [] if found["problems"] else ["No problem found."]
-    return "\n".join(lines + [f"removed: {path}" for path in found.get("cleaned", ())])
+    cleanable = sum(problem["cleanable"] for problem in found["problems"])
+    if cleanable and "cleaned" not in found:
+        lines.append(f"{cleanable} can be removed: see with --clean --dry-run what, then --clean.")
+    verb = "would remove" if found.get("dry_run") else "removed"
+    return "\n".join(lines + [f"{verb}: {path}" for path in found.get("cleaned", ())])
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]
 MEAN_IMAGES = 50
+FORMAT = 1  # of the stored maps; another one is not found, so made again
 
 
 def explain_run(
@@ -156,7 +157,7 @@ def _network(run: TrainedRun, model: Any) -> "keras.Model":
 
 
 def _path(run: TrainedRun, image: str, method: str, layer: str | None, target: str | None) -> Path:
-    key = "\0".join([run.stamp, image, method, layer or "", target or ""])
+    key = "\0".join([f"format {FORMAT}", run.stamp, image, method, layer or "", target or ""])
     return run.results / "explanations" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
 

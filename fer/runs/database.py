@@ -11,6 +11,7 @@ from fer import storage
 from fer.errors import UserError
 from fer.runs import locks
 
+FORMAT = 1  # of the database, in its user_version
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
     run TEXT PRIMARY KEY,
@@ -88,9 +89,15 @@ def _open() -> sqlite3.Connection:
     connection = sqlite3.connect(path(), timeout=30, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != 1:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT:
+            raise UserError(
+                f"The queue {path()} was written by a newer version of this program (format {version}; this "
+                f"one reads {FORMAT}). Use that version, or set FER_CACHE to another folder."
+            )
+        if version != FORMAT:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
     except BaseException:
         connection.close()
         raise

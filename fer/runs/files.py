@@ -7,6 +7,8 @@ from typing import Any
 from fer import storage
 from fer.errors import UserError
 
+FORMAT = 1  # of status.json
+
 
 def read_record(directory: Path) -> dict[str, Any]:
     """The recorded status; {} when there is none, `{"state": "damaged"}` when it cannot be read."""
@@ -16,7 +18,9 @@ def read_record(directory: Path) -> dict[str, Any]:
         return {}
     except UserError:
         return {"state": "damaged"}
-    return content if isinstance(content, dict) and "state" in content else {"state": "damaged"}
+    if not isinstance(content, dict) or "state" not in content or content.get("format", FORMAT) != FORMAT:
+        return {"state": "damaged"}
+    return content
 
 
 def write_record(directory: Path, record: dict[str, Any]) -> None:

@@ -157,3 +157,20 @@ def test_the_stamp_survives_a_copy(tmp_path):
     run = tiny_run(tmp_path / "run", tiny_dataset())
     shutil.copytree(run, tmp_path / "copy")
     assert trained_run(tmp_path / "copy").stamp == trained_run(run).stamp
+
+
+def test_latency_is_that_of_an_undisturbed_round_and_networks_take_turns(monkeypatch):
+    """Other work on the computer slows rounds down; it must not change the figure."""
+    asked: list[str] = []
+    clock = 0.0
+
+    def answer(model: str, image: np.ndarray) -> None:
+        nonlocal clock
+        asked.append(model)
+        clock += {"small": 0.002, "large": 0.006}[model] * (5 if len(asked) < 60 else 1)
+
+    monkeypatch.setattr(inference, "compiled_predict", answer)
+    monkeypatch.setattr(inference.time, "perf_counter", lambda: clock)
+    assert inference.latencies(["small", "large"]) == pytest.approx([0.002, 0.006])
+    turns = [model for model, before in zip(asked, ["", *asked], strict=False) if model != before]
+    assert turns == ["small", "large"] * (inference.LATENCY_ROUNDS + 1)

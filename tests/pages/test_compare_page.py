@@ -1,0 +1,134 @@
+"""The Compare page with three made-up runs: other data, marks, outlier errors, background evaluations."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dashboard import jobs, mistakes
+from fer import runs as library
+from fer import storage
+from fer.analysis import outliers
+from fer.evaluation.predictions import Predictions, predictions_path, store_predictions
+from fer.evaluation.trained import trained_run
+from tests.evaluation.builders import tiny_dataset, write_facts
+from tests.pages.conftest import open_page
+from tests.pages.test_interactions import by_label
+
+NAMES = ("first", "second", "third")
+
+
+@pytest.fixture
+def dataset(cache):
+    return tiny_dataset("tiny", per_class=20)
+
+
+@pytest.fixture
+def folders(dataset, cache: Path) -> list[Path]:
+    """Run folders with predictions for test and validation; the networks are empty archives."""
+    made = []
+    for seed, name in enumerate(NAMES):
+        folder = write_facts(cache / "runs" / f"baseline_cnn-{name}", dataset, seed=seed)
+        content = json.loads((folder / "config.json").read_text())
+        storage.write_json(folder / "config.json", content | {"recipe": "baseline_cnn", "created": 1e9})
+        storage.write_json(folder / "status.json", {"state": "finished", "started": 1e9, "ended": 1e9 + 60})
+        storage.write_json(folder / "labels.json", {"name": name})
+        with zipfile.ZipFile(folder / "best.keras", "w") as archive:
+            archive.writestr("weights", bytes([seed]))
+        predict(folder, dataset, seed)
+        made.append(folder)
+    return made
+
+
+def predict(folder: Path, dataset, seed: int) -> None:
+    """Store answers that are right about half of the time."""
+    run = trained_run(folder)
+    own = dataset.fingerprint == run.fingerprint
+    indices = np.sort(np.concatenate([run.splits["test"], run.splits["validation"]]))
+    indices = indices if own else dataset.indices("test")
+    logits = np.random.default_rng(seed).normal(size=(len(indices), 7))
+    logits += 2 * np.eye(7)[dataset.labels[indices]]
+    answers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = Predictions(indices, answers.astype(np.float32), dataset.splits[indices], run.stamp, 0.001, 1.0)
+    store_predictions(predictions_path(run, dataset.fingerprint), found)
+
+
+def compare(**query):
+    return open_page("compare", runs=list(NAMES), **query)
+
+
+def test_runs_are_judged_on_another_data_set_once_they_are_evaluated_there(dataset, folders):
+    other = tiny_dataset("other", per_class=9, seed=5)
+    page = compare(on="other")
+    assert not page.exception
+    offers = [button for button in page.button if button.label == "Evaluate in the background"]
+    assert len(offers) == 3
+    for seed, folder in enumerate(folders):
+        predict(folder, other, seed)
+    page = compare(on="other")
+    rows = page.dataframe[0].value.set_index("measure")
+    assert list(rows.loc["Images"]) == [str(len(other.indices("test")))] * 3
+    own = compare().dataframe[0].value.set_index("measure")
+    assert list(own.loc["Images"]) == [str(len(dataset.indices("test")))] * 3
+
+
+def test_what_marks_do_is_said_where_they_are_made(folders):
+    captions = [caption.value for caption in compare(view="Errors").caption]
+    assert mistakes.TEST_STAYS in captions
+    assert mistakes.OWN_MARKS not in captions
+    captions = [caption.value for caption in compare(view="Errors", scored="validation").caption]
+    assert mistakes.OWN_MARKS in captions
+    assert mistakes.TEST_STAYS not in captions
+
+
+def test_accuracy_against_the_outlier_error(dataset, folders):
+    page = compare(view="Errors")
+    by_label(page.button_group, "Measure").set_value("outlier error").run()
+    assert any("No outlier detector" in info.value for info in page.info)
+    assert any(button.label == "Fit the detectors" for button in page.button)
+    errors = np.arange(len(dataset), dtype=np.float32)
+    outliers.save_scores(dataset, outliers.Scores("pca", errors, {}))
+    page = compare(view="Errors")
+    by_label(page.button_group, "Measure").set_value("outlier error").run()
+    assert not page.exception
+    (chart,) = page.get("plotly_chart")
+    drawn = json.loads(chart.proto.spec)["data"]
+    assert [line["name"] for line in drawn] == list(NAMES)
+
+
+def test_three_runs_have_three_matrices_and_a_difference_of_any_two(folders):
+    page = compare(view="Confusion")
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 4
+    by_label(page.selectbox, "Minus").set_value(2).run()
+    assert any("first minus third" in caption.value for caption in page.caption)
+
+
+def test_a_clicked_cell_is_the_one_that_is_shown(monkeypatch):
+    chosen: dict[str, object] = {}
+    monkeypatch.setattr(mistakes.st, "session_state", chosen)
+    mistakes.choose_cell("b", [{"customdata": ["sad", "fear", 3.0, 12.5]}])
+    assert mistakes.shown_cell(["a", "b"]) == ("b", "sad", "fear")
+    mistakes.choose_cell("a", [])  # a click on the chosen cell takes the choice back in the browser
+    assert mistakes.shown_cell(["a", "b"]) == ("b", "sad", "fear")
+    assert mistakes.shown_cell(["c"])[0] == "c", "the run is not among the chosen any more"
+
+
+def test_two_runs_are_evaluated_on_one_data_set_but_none_twice(dataset, folders, monkeypatch):
+    monkeypatch.setattr("fer.runs.lifecycle.ensure_dispatcher", lambda: False)
+    for folder in (*folders[:2], folders[0]):
+        config = {"dataset": dataset.fingerprint, "run": folder.name, "split": "train"}
+        jobs.start("evaluate", config)
+    queued = [run.config["run"] for run in library.list_runs() if run.kind == "evaluate"]
+    assert sorted(queued) == sorted(folder.name for folder in folders[:2])
+
+
+def test_a_renamed_run_has_its_new_name_in_the_verdicts(folders):
+    assert any("first" in text.value for text in compare().markdown if "distinguish" in text.value)
+    library.rename(folders[0].name, "another")
+    page = open_page("compare", runs=["another", "second", "third"])
+    verdicts = [text.value for text in page.markdown if "distinguish" in text.value or "better" in text.value]
+    assert any("another" in verdict for verdict in verdicts)
+    assert not any("first" in verdict for verdict in verdicts)

@@ -303,6 +303,24 @@ def compute_watermarks(opened: Dataset, progress: Any) -> None:
     compute(opened, progress)
 
 
+def map_faces(fingerprint: str, source: str, limit: int, chart: str) -> bytes:
+    """Sheets of the faces on a stored map, for `dashboard.map_hover`."""
+    return _map_faces(str(storage.cache_directory()), fingerprint, source, limit, chart)
+
+
+@st.cache_data(max_entries=4, show_spinner="Preparing the faces …")
+def _map_faces(cache: str, fingerprint: str, source: str, limit: int, chart: str) -> bytes:
+    from dashboard.map_hover import pack
+    from fer.analysis.embedding import load_embedding
+    from fer.emotions import EMOTIONS
+
+    opened = _dataset(cache, fingerprint)
+    found = load_embedding(opened, source, limit)
+    indices = found.indices if found else opened.indices("train")[:0]
+    captions = [f"{EMOTIONS[opened.labels[i]]} · {opened.names[i].rsplit('/', 1)[-1]}" for i in indices]
+    return pack(opened.images, indices, captions, chart)
+
+
 @st.cache_resource(show_spinner=False)
 def queue_served() -> bool:
     """Once per server: after a restart of the computer nobody else serves what waits in the queue."""

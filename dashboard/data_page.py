@@ -177,7 +177,7 @@ def audit(dataset: Dataset) -> None:
         ("Leaked test", "leaked_test_images", "Test images a network may have seen in training"),
         ("Conflicting", "conflicting_groups", "Groups whose copies carry different labels"),
     )
-    panels.metrics({label: (f"{found[key]:,}", explanation) for label, key, explanation in described})
+    panels.metrics({label: (f"{found[key]:,}", explanation) for label, key, explanation in described}, 105)
     if found["leaked_test_images"]:
         st.warning(
             f"{found['leaked_test_images']:,} test images are pixel-identical to a training image, so "
@@ -242,6 +242,7 @@ def near_duplicates(dataset: Dataset) -> None:
         "transform. Images "
         "whose hashes differ in few bits look alike; at larger distances different faces meet too, so look."
     )
+    selecting.choose(dataset)
     _show_groups(dataset, near.near_groups(dataset, distance), "near")
 
 
@@ -263,6 +264,8 @@ def _show_groups(dataset: Dataset, groups: list[Group], key: str) -> None:
     page = st.pagination(-(-len(groups) // size), key=f"group-page-{key}-{len(groups)}")
     shown = groups[(page - 1) * size : page * size]
     st.caption(f"{len(groups):,} groups, {len(shown)} on this page")
+    name = st.session_state.get(state.SELECTION) or selecting.NEW
+    decided = selecting.decisions(dataset, name)
     grid = st.grid(2, min_column_width=300)
     for group in shown:
         with grid.cell(), st.container(border=True):
@@ -271,9 +274,17 @@ def _show_groups(dataset: Dataset, groups: list[Group], key: str) -> None:
             st.caption(
                 f"Group {group.number + 1}: {len(group.members)} copies" + (f" · {noted}" if noted else "")
             )
-            members = list(group.members)[:12]
-            captions = [f"{EMOTIONS[dataset.labels[i]]}\n{SPLITS[dataset.splits[i]]}" for i in members]
-            panels.faces(dataset.images[members], captions, [dataset.names[i] for i in members], size=90)
+            members = list(group.members)
+            captions = [_group_caption(dataset, i, selecting.caption(decided.get(i))) for i in members]
+            panels.faces(dataset.images[members], captions, [dataset.names[i] for i in members], size=104)
+            reason = noted or f"copies of {dataset.names[members[0]]}"
+            selecting.group_marks(dataset, name, members, f"{key}-{group.number}", reason)
+
+
+def _group_caption(dataset: Dataset, index: int, mark: str) -> str:
+    """Label, split, file name and what was decided."""
+    file = dataset.names[index].rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")
+    return f"{EMOTIONS[dataset.labels[index]]}\n{SPLITS[dataset.splits[index]]}\n{file}\n{mark}".rstrip()
 
 
 def label_issues(dataset: Dataset) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, controls, jobs, panels, state
+from dashboard import cached, charts, controls, jobs, map_hover, panels, state
 from fer.analysis.quality import MEASURES
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
+from fer.runs import list_runs
 
 UNITS = {
     "brightness": "Mean grey level (0 to 255)",
@@ -17,7 +18,9 @@ UNITS = {
     "sharpness": "Variance of the Laplacian (low is blurred)",
     "noise": "Estimated noise (grey levels)",
 }
-MAP_GRID = 120  # faces shown of what was lassoed
+BY_CLASS, ALL = "Random of each", "All in pages"
+PER_PAGE = 100
+MAP = "map"  # key of the chart that `map_hover` listens to
 
 
 def choose_view() -> str:
@@ -72,20 +75,30 @@ def classes(dataset: Dataset) -> None:
 
 
 def samples(dataset: Dataset) -> None:
-    """Random faces of each class, filtered by split, class and quality."""
+    """Faces filtered by split, class and quality: random ones of each class, or all of them in pages."""
     counts = dataset.counts()
-    grid = st.grid(3, min_column_width=200, vertical_alignment="bottom")
+    grid = st.grid(4, min_column_width=170, vertical_alignment="bottom")
     with grid.cell():
         split = controls.split_choice(list(counts))
-    number = grid.slider("Faces per expression", 4, 48, 8)
     with grid.cell():
-        controls.reshuffle()
+        way = st.segmented_control(
+            "Show", [BY_CLASS, ALL], default=BY_CLASS, required=True, key=state.SAMPLES, bind="query-params"
+        )
+    if way == BY_CLASS:
+        number = grid.slider("Faces per expression", 4, 48, 8)
+        with grid.cell():
+            controls.reshuffle()
     wanted = st.pills(
         "Expressions", EMOTIONS, selection_mode="multi", key=state.EMOTIONS, bind="query-params"
     )
     mask = _quality_filter(dataset)
     indices = dataset.indices(split)
     indices = indices[mask[indices]]
+    if wanted:
+        indices = indices[np.isin(dataset.labels[indices], [EMOTIONS.index(name) for name in wanted])]
+    if way == ALL:
+        _pages(dataset, indices)
+        return
     generator = np.random.default_rng(st.session_state.get(state.SAMPLE, 0))
     for label, emotion in enumerate(EMOTIONS):
         if wanted and emotion not in wanted:
@@ -94,9 +107,26 @@ def samples(dataset: Dataset) -> None:
         chosen = np.sort(generator.permutation(of_class)[:number])
         st.markdown(f"**{emotion}** · {len(of_class):,} images")
         if len(chosen):
-            panels.faces(dataset.images[chosen], titles=[dataset.names[i] for i in chosen], size=72)
+            titles = [dataset.names[i] for i in chosen]
+            panels.faces(dataset.images[chosen], titles=titles, size=72, name=f"samples-{emotion}")
         else:
             st.caption(f"No {emotion} face fits.")
+
+
+@st.fragment
+def _pages(dataset: Dataset, indices: np.ndarray) -> None:
+    """All these faces in file order, a hundred a page; turning a page runs nothing else."""
+    if not len(indices):
+        st.info("No face fits.")
+        return
+    pages = -(-len(indices) // PER_PAGE)
+    page = st.pagination(pages, key=f"samples-page-{len(indices)}-{indices[0]}")
+    shown = indices[(page - 1) * PER_PAGE : page * PER_PAGE]
+    st.caption(f"{len(indices):,} images, {len(shown)} on this page")
+    titles = [f"{dataset.names[i]} (number {i})" for i in shown]
+    panels.faces(
+        dataset.images[shown], [EMOTIONS[dataset.labels[i]] for i in shown], titles, size=72, name="faces"
+    )
 
 
 def _quality_filter(dataset: Dataset) -> np.ndarray:
@@ -160,8 +190,8 @@ def mean_faces(dataset: Dataset) -> None:
     """Mean and variation of each class."""
     st.write("The average training face of each expression, and where the faces of that class vary.")
     average, spread, names = cached.class_faces(dataset.fingerprint)
-    panels.faces(average, [f"{name}\nmean" for name in names], size=110)
-    panels.faces(spread, [f"{name}\nvariation" for name in names], size=110)
+    panels.faces(average, [f"{name}\nmean" for name in names], size=110, name="mean-faces")
+    panels.faces(spread, [f"{name}\nvariation" for name in names], size=110, name="variation-faces")
     panels.note(
         r"Mean: $\bar x=\frac1n\sum x_i$ over the class's training images, pixel by pixel. Variation: the "
         r"standard deviation $\sqrt{\frac1n\sum (x_i-\bar x)^2}$ of each pixel, stretched from black (least) "
@@ -202,51 +232,89 @@ def quality(dataset: Dataset) -> None:
 
 
 def image_map(dataset: Dataset) -> None:
-    """A 2-D map of the images; lassoed points open as a grid of faces."""
+    """A 2-D map of the images; hovering shows the face, lassoed points open as a grid of faces."""
     from fer.analysis.embedding import load_embedding, stored_embeddings
 
     jobs.watch("embedding", dataset.fingerprint)
     known = stored_embeddings(dataset)
     if not known:
         st.info("There is no map of this data set yet. It takes a minute or two in the background.")
-        st.button(
-            "Draw the map in the background",
-            type="primary",
-            icon=":material/map:",
-            on_click=jobs.start,
-            args=("embedding", {"dataset": dataset.fingerprint}),
-        )
+        _draw_map(dataset)
         return
-    source, limit = st.selectbox(
-        "Map of", known, format_func=lambda item: f"{item[0]} (up to {item[1]:,} images)", key="map-source"
+    names = {run.id: run.name for run in list_runs()}
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    source, limit = left.selectbox(
+        "Map of",
+        known,
+        format_func=lambda item: f"{names.get(item[0], item[0])} (up to {item[1]:,} images)",
+        key="map-source",
     )
+    with right.popover("Draw another", icon=":material/map:"):
+        _draw_map(dataset)
     found = load_embedding(dataset, source, limit)
     if found is None:
         return
     labels = dataset.labels[found.indices]
-    figure = charts.embedding(found.points, labels, found.indices)
     chosen = st.plotly_chart(
-        figure,
-        key="map",
+        charts.embedding(found.points, labels, found.indices),
+        key=MAP,
         on_select="rerun",
         selection_mode=("lasso", "box", "points"),
-        config={"displaylogo": False, "scrollZoom": True},
+        config={
+            "displaylogo": False,
+            "scrollZoom": True,
+            "toImageButtonOptions": {"filename": "map", "scale": 2},
+        },
         alt="Map of the images, similar faces near each other, coloured by expression",
     )
+    map_hover.faces(cached.map_faces(dataset.fingerprint, source, limit, MAP), key="map-faces")
     picked = [int(point["customdata"][0]) for point in chosen.selection.points if point.get("customdata")]
     if not picked:
-        st.caption("Draw around points with the lasso, or click one, to see the faces.")
+        st.caption("Point at an image to see the face. Draw around points with the lasso to see all of them.")
     else:
-        st.caption(f"{len(picked):,} chosen, {min(len(picked), MAP_GRID)} shown.")
-        shown = np.array(picked[:MAP_GRID])
+        page = st.pagination(-(-len(picked) // PER_PAGE), key=f"map-page-{len(picked)}-{picked[0]}")
+        shown = np.array(picked[(page - 1) * PER_PAGE : page * PER_PAGE])
+        st.caption(f"{len(picked):,} chosen, {len(shown)} on this page.")
         captions = [f"{EMOTIONS[dataset.labels[i]]}\n#{i}" for i in shown]
-        panels.faces(dataset.images[shown], captions, [dataset.names[i] for i in shown], size=72)
+        titles = [dataset.names[i] for i in shown]
+        panels.faces(dataset.images[shown], captions, titles, size=72, name="map-chosen")
+    with st.popover("Numbers", icon=":material/table:", type="tertiary"):
+        panels.table(
+            pd.DataFrame(
+                {
+                    "image": [dataset.names[i] for i in found.indices],
+                    "expression": [EMOTIONS[label] for label in labels],
+                    "first": found.points[:, 0],
+                    "second": found.points[:, 1],
+                }
+            ),
+            "map",
+        )
     panels.note(
         "t-SNE (van der Maaten and Hinton 2008) places images so that neighbours on the map were "
-        "neighbours in "
-        "the features: principal components of the pixels, or a network's penultimate layer. Distances "
-        "between "
-        "far groups mean little."
+        "neighbours in the features: 50 principal components of the pixels, or of a network's penultimate "
+        r"layer. It minimises $\sum_{ij} p_{ij}\log(p_{ij}/q_{ij})$ between the neighbourhoods $p$ in the "
+        r"features and $q_{ij}\propto(1+\|y_i-y_j\|^2)^{-1}$ on the map. Distances between far groups mean "
+        "little."
+    )
+
+
+def _draw_map(dataset: Dataset) -> None:
+    """Start a map in the background: of the pixels, or of a run's features."""
+    from fer.analysis.embedding import DEFAULT_LIMIT, LARGEST_LIMIT
+
+    runs = [run for run in list_runs() if run.kind == "train" and (run.directory / "best.keras").exists()]
+    names = {"": "pixels", **{run.id: f"features of {run.name}" for run in runs}}
+    source = st.selectbox("Neighbours by", list(names), format_func=names.__getitem__, key="map-run")
+    most = min(LARGEST_LIMIT, max(len(dataset), 50))
+    limit = st.number_input("Images, at most", 50, most, min(DEFAULT_LIMIT, most), key="map-limit")
+    config: dict[str, object] = {"dataset": dataset.fingerprint, "limit": int(limit)}
+    st.button(
+        "Draw the map in the background",
+        type="primary",
+        icon=":material/map:",
+        on_click=jobs.start,
+        args=("embedding", config | ({"run": source} if source else {})),
     )
 
 

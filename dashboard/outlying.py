@@ -1,5 +1,6 @@
 """The parts of the Outliers page; moving the slider computes one percentile and nothing else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from fer.analysis import outliers
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 
-PAGE = 12  # faces a page: each with its reconstruction and error map
+PAGE = 24  # faces a page: each with its reconstruction and error map
+# Keys for np.lexsort: the last one decides first.
+ORDERS: dict[str, Callable[[Dataset, outliers.Scores, np.ndarray], tuple[np.ndarray, ...]]] = {
+    "highest error first": lambda dataset, scores, found: (found, -scores.errors[found]),
+    "lowest error first": lambda dataset, scores, found: (found, scores.errors[found]),
+    "expression": lambda dataset, scores, found: (-scores.errors[found], dataset.labels[found]),
+    "order of the files": lambda dataset, scores, found: (found,),
+}
 
 
 def choose_scores(dataset: Dataset) -> outliers.Scores | None:
@@ -89,31 +97,69 @@ def distribution(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Fl
         r"**Autoencoder** (study A, 75,425 parameters): it learns to draw a face from a small code; what it "
         r"draws badly is unlike the other faces. Error: $\frac1{2304}\sum (x_i-\hat x_i)^2$ over the "
         r"pixels in "
-        "[0, 1]. **PCA**: the same with the best linear reconstruction from 64 components. **Isolation "
-        "forest** (Liu et al. 2008): how few random cuts separate an image from the others. Images are "
+        "[0, 1]. **Code distance**: how unusual the same network's code is, the Mahalanobis distance "
+        r"$\sqrt{(z-\mu)^\top\Sigma^{-1}(z-\mu)}$ of the means and deviations $z$ of its 32 channels "
+        "(Denouden et al. 2018); it also finds covered faces, which are redrawn well. **PCA**: the error of "
+        "the best linear reconstruction from 64 components. **Isolation forest** (Liu et al. 2008): how "
+        "few random cuts separate an image from the others. Images are "
         "scored "
         "un-augmented and in file order. A high error is strange, not wrong: look before you drop."
     )
 
 
 def faces(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Flagged) -> None:
-    """Flagged or kept faces, paged, each as original, reconstruction and error map, with marks."""
-    left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
-    with left:
-        which = st.segmented_control("Show", ["Flagged", "Kept"], default="Flagged", required=True)
-    emotion = middle.selectbox("Expression", ["all", *EMOTIONS], key="outlier-class")
-    with right:
+    """Flagged faces against kept ones, sorted and paged, each as original, reconstruction and error map."""
+    grid = st.grid(4, min_column_width=170, vertical_alignment="bottom")
+    with grid.cell():
+        which = st.segmented_control(
+            "Show", ["Flagged", "Kept", "Both"], default="Flagged", required=True, key="outlier-which"
+        )
+    emotion = grid.selectbox("Expression", ["all", *EMOTIONS], key="outlier-class")
+    order = grid.selectbox("Sorted by", list(ORDERS), key="outlier-order")
+    with grid.cell():
         name = selecting.choose(dataset)
-    indices = flagged.flagged if which == "Flagged" else flagged.kept
-    if emotion != "all":
-        indices = indices[dataset.labels[indices] == EMOTIONS.index(emotion)]
-    if not len(indices):
+    sets = {"Flagged": flagged.flagged, "Kept": flagged.kept}
+    chosen = {title: sets[title] for title in (sets if which == "Both" else [which])}
+    chosen = {title: _sorted(dataset, scores, found, emotion, order) for title, found in chosen.items()}
+    longest = max(map(len, chosen.values()))
+    if not longest:
         st.info("No such image.")
         return
-    page = st.pagination(-(-len(indices) // PAGE), key=f"outlier-page-{which}-{emotion}")
-    shown = indices[(page - 1) * PAGE : page * PAGE]
-    decided = selecting.decisions(dataset, name)
-    made = outliers.reconstructions(dataset) if scores.detector == "autoencoder" else None
+    size = PAGE // len(chosen)
+    page = st.pagination(-(-longest // size), key=f"outlier-page-{which}-{emotion}-{order}")
+    for title, column in zip(
+        chosen, st.columns(len(chosen)) if len(chosen) > 1 else [st.container()], strict=True
+    ):
+        with column:
+            shown = chosen[title][(page - 1) * size : page * size]
+            st.caption(f"{title}: {len(chosen[title]):,} images, {len(shown)} on this page")
+            _triples(dataset, scores, shown, selecting.decisions(dataset, name), title)
+    if which != "Both":
+        selecting.marks(
+            dataset,
+            name,
+            list(chosen[which][(page - 1) * size : page * size]),
+            chosen[which],
+            f"outliers-{which}-{emotion}-{order}-{page}",
+            f"{scores.detector}: {which.lower()} at the {flagged.percentile:g}th percentile",
+        )
+    selecting.summary(dataset, name)
+
+
+def _sorted(
+    dataset: Dataset, scores: outliers.Scores, indices: np.ndarray, emotion: str, order: str
+) -> np.ndarray:
+    """`indices` of one class, or of all, in one of `ORDERS`."""
+    if emotion != "all":
+        indices = indices[dataset.labels[indices] == EMOTIONS.index(emotion)]
+    return indices[np.lexsort(ORDERS[order](dataset, scores, indices))]
+
+
+def _triples(
+    dataset: Dataset, scores: outliers.Scores, shown: np.ndarray, decided: dict[int, Any], title: str
+) -> None:
+    """Original, reconstruction and error map of each image; the original alone without a reconstruction."""
+    made = outliers.reconstructions(dataset) if scores.detector in outliers.RECONSTRUCTED else None
     cells: list[np.ndarray] = []
     captions: list[str] = []
     for number, index in enumerate(shown, 1):
@@ -126,16 +172,7 @@ def faces(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Flagged) 
             error = outliers.error_map(dataset.images[index], made[index])
             cells += [made[index], (255 * np.clip(4 * error, 0, 1)).astype(np.uint8)]
             captions += ["rebuilt", "error × 4"]
-    panels.faces(cells, captions, columns=12 if made is None else 6)
-    selecting.marks(
-        dataset,
-        name,
-        list(shown),
-        indices,
-        f"outliers-{which}-{emotion}-{page}",
-        f"{scores.detector} error above the {flagged.percentile:g}th percentile",
-    )
-    selecting.summary(dataset, name)
+    panels.faces(cells, captions, columns=12 if made is None else 6, name=f"outliers-{title.lower()}")
 
 
 def agreement(dataset: Dataset, percentile: float) -> None:

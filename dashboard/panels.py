@@ -126,9 +126,22 @@ def faces(
     tones: Sequence[str] | None = None,
     size: int = 84,
     columns: int | None = None,
+    name: str = "",
 ) -> None:
-    """A responsive grid of faces; see `gallery.gallery_html`."""
+    """A responsive grid of faces; see `gallery.gallery_html`. With a `name`, its pictures download as PNG."""
     st.html(gallery.gallery_html(images, captions, titles, tones, size, columns))
+    if name and len(images):
+        st.download_button(
+            "PNG",
+            lambda: gallery.png(gallery.sheet(images, columns or gallery.COLUMNS)),
+            f"{name}.png",
+            "image/png",
+            key=f"png-{name}",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            help="These pictures side by side, 48 × 48 pixels each",
+        )
 
 
 def choose_dataset(label: str = "Data set") -> Dataset | None:

@@ -80,15 +80,44 @@ def marks(
         args=(dataset, name, indices, "relabel", label, reason, key),
     )
     whole = st.container(horizontal=True)
-    for action, icon in (("drop", "delete_sweep"), ("undo", "undo")):
+    for action, icon in (
+        ("drop", "delete_sweep"),
+        ("keep", "done_all"),
+        ("relabel", "label"),
+        ("undo", "undo"),
+    ):
         whole.button(
             f"{action.capitalize()} all {len(everything):,}",
             icon=f":material/{icon}:",
             key=f"{action}-all-{key}",
             on_click=_mark,
-            args=(dataset, name, everything, action, "", reason, key),
+            args=(dataset, name, everything, action, label if action == "relabel" else "", reason, key),
             disabled=not len(everything),
+            help="To the class chosen above" if action == "relabel" else None,
         )
+
+
+def group_marks(dataset: Dataset, name: str, members: Sequence[int], key: str, reason: str) -> None:
+    """Keep, drop, relabel or undo one group of copies: all of it, or all but its first image."""
+    with st.popover("Mark this group", icon=":material/edit:", type="tertiary"):
+        st.caption(f"In selection {panels.plain(name)}.")
+        why = st.text_input("Reason", reason, key=f"why-{key}", max_chars=selections.MAX_REASON)
+        label = st.selectbox("New class", EMOTIONS, key=f"class-{key}")
+        choices = (
+            ("Drop all", members, "drop"),
+            ("Keep the first alone", members[1:], "drop"),
+            ("Keep all", members, "keep"),
+            ("Relabel all", members, "relabel"),
+            ("Undo", members, "undo"),
+        )
+        for title, chosen, action in choices:
+            st.button(
+                title,
+                key=f"{title}-{key}",
+                on_click=_mark,
+                args=(dataset, name, list(chosen), action, label if action == "relabel" else "", why, key),
+                width="stretch",
+            )
 
 
 def _mark(
@@ -128,6 +157,7 @@ def _files(dataset: Dataset, name: str) -> None:
     if name in selections.list_selections(dataset):
         events = pd.DataFrame(selections.history(dataset, name))
         panels.table(events, f"history-{name}")
+        _difference(dataset, name, len(events))
         content = export_csv(dataset, selections.open_selection(dataset, name))
         st.download_button(
             "Export as CSV", content, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:"
@@ -140,3 +170,32 @@ def _files(dataset: Dataset, name: str) -> None:
         with panels.errors_shown():
             made = import_csv(dataset, name, upload.getvalue())
             st.toast(f"Added; {panels.plain(name)} is now version {made.version}.")
+
+
+def _difference(dataset: Dataset, name: str, newest: int) -> None:
+    """What two versions of a selection decide differently, image by image."""
+    if newest < 1:
+        return
+    left, right = st.columns(2)
+    before = int(left.number_input("From version", 0, newest, newest - 1, key=f"before-{name}"))
+    after = int(right.number_input("to version", 0, newest, newest, key=f"after-{name}"))
+    versions = (selections.open_selection(dataset, f"{name}@{number}") for number in (before, after))
+    rows = [
+        {
+            "image": dataset.names[row["index"]],
+            "given": EMOTIONS[dataset.labels[row["index"]]],
+            f"version {before}": _words(row["before"]),
+            f"version {after} ": _words(row["after"]),
+        }
+        for row in selections.diff(*versions)
+    ]
+    if rows:
+        panels.table(pd.DataFrame(rows), f"difference-{name}")
+    else:
+        st.caption("These versions decide the same.")
+
+
+def _words(decision: selections.Decision | None) -> str:
+    if decision is None:
+        return "nothing"
+    return f"relabel: {decision.label}" if decision.action == "relabel" else decision.action

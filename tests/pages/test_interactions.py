@@ -64,6 +64,7 @@ def test_start_queues_exactly_what_the_form_shows(demo_dataset, submitted):
         "baseline_cnn",
         "cnn4",
         "hybrid_heavy_weights",
+        "inceptionv3",
         "inceptionv3_750",
         "inceptionv3_without_disgust",
         "unet_se",
@@ -92,6 +93,21 @@ def test_split_and_classes_are_chosen_on_the_page(demo_dataset, submitted):
     config = submitted[0].train_config()
     assert (config.split.scheme, config.split.fold, config.split.per_class) == ("kfold", 2, 30)
     assert config.classes == tuple(e for e in EMOTIONS if e != "disgust")
+
+
+def test_a_class_is_grown_on_the_page(demo_dataset, submitted):
+    page = open_page("train")
+    by_label(page.multiselect, "Grow classes").set_value(["disgust"])
+    by_label(page.number_input, "to this many").set_value(3520)
+    by_label(page.toggle, "Copies of a face").set_value(False)
+    by_label(page.toggle, "Vary").set_value(False)
+    by_label(page.button, "Start training").click()
+    page.run()
+    assert not page.error
+    assert any("not varied" in warning.value for warning in page.warning)
+    config = submitted[0].train_config()
+    assert config.oversample == {"disgust": 3520}
+    assert config.split.group_duplicates is False
 
 
 def test_the_page_shows_a_queued_run_and_stop_cancels_it(demo_dataset, monkeypatch):

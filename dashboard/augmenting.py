@@ -112,7 +112,7 @@ def variants(dataset: Dataset, config: AugmentationConfig) -> None:
     for position in range(len(chosen)):
         cells += [images[position], *(variant[position] for variant in drawn)]
         captions += [f"{EMOTIONS[labels[position]]}\noriginal", "variant", "variant", "variant"]
-    panels.faces(cells, captions, columns=8)
+    panels.faces(cells, captions, columns=8, name="variants")
     panels.note(
         "Each training step draws one set of amounts per image, uniformly up to the sliders, and moves the "
         "pixels once: one affine map (rotation, shift, shear, zoom, crop, flip), then brightness "

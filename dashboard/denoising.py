@@ -82,14 +82,16 @@ def comparison(dataset: Dataset, index: int, config: DenoiseConfig) -> None:
     """Original, result and difference, with noise and sharpness before and after."""
     found = compare(dataset.images[index], config)
     captions = ["original", "denoised", f"difference (white: {found.largest_difference:.0f} grey levels)"]
-    panels.faces([found.original, found.result, found.difference], captions, columns=3)
+    pictures = [found.original, found.result, found.difference]
+    panels.faces(pictures, captions, columns=3, name="denoised")
     panels.metrics(
         {
             "Noise before": (f"{found.noise_before:.2f}", "Estimated standard deviation, grey levels"),
             "Noise after": f"{found.noise_after:.2f}",
             "Sharpness before": (f"{found.sharpness_before:,.0f}", "Variance of the Laplacian"),
             "Sharpness after": f"{found.sharpness_after:,.0f}",
-        }
+        },
+        105,
     )
     panels.note(
         r"**Non-local means** (Buades et al. 2005): $\hat x_i=\sum_j w_{ij}x_j / \sum_j w_{ij}$ with "
@@ -120,7 +122,7 @@ def every_method(dataset: Dataset, index: int, config: DenoiseConfig) -> None:
                 "sharpness after": found.sharpness_after,
             }
         )
-    panels.faces(cells, captions, columns=len(cells))
+    panels.faces(cells, captions, columns=len(cells), name="denoise-methods")
     decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in rows[0] if name != "method"}
     panels.table(pd.DataFrame(rows), "denoise-methods", column_config=decimals)
 
@@ -154,7 +156,11 @@ def watermarks(dataset: Dataset) -> None:
     page = st.pagination(-(-len(order) // size), key="watermark-page")
     shown = order[(page - 1) * size : page * size]
     captions = [f"{EMOTIONS[dataset.labels[i]]}\n{scores[i]:.1f}" for i in shown]
-    panels.faces(dataset.images[shown], captions, [dataset.names[i] for i in shown], size=84)
+    titles = [dataset.names[i] for i in shown]
+    panels.faces(dataset.images[shown], captions, titles, size=84, name="watermarks")
+    with st.popover("Numbers", icon=":material/table:", type="tertiary"):
+        ranked = pd.DataFrame({"image": [dataset.names[i] for i in order], "score": scores[order]})
+        panels.table(ranked, "watermarks")
     panels.note(
         "The score is the answer (a logit; higher is likelier) of a network of 9,937 weights that was "
         "trained on "

@@ -13,6 +13,12 @@ from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 
 PAGE = 24  # faces a page: each with its reconstruction and error map
+AXES = {
+    "autoencoder": "Error (mean squared, pixels in [0, 1])",
+    "code distance": "Distance of the code (standard deviations)",
+    "pca": "Error (mean squared, pixels in [0, 1])",
+    "isolation forest": "Anomaly score (0 to 1)",
+}
 # Keys for np.lexsort: the last one decides first.
 ORDERS: dict[str, Callable[[Dataset, outliers.Scores, np.ndarray], tuple[np.ndarray, ...]]] = {
     "highest error first": lambda dataset, scores, found: (found, -scores.errors[found]),
@@ -81,8 +87,10 @@ def distribution(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Fl
     """Histogram of the errors with the threshold, and the share of each class that is flagged."""
     train = np.concatenate([flagged.flagged, flagged.kept])
     counts, edges = np.histogram(scores.errors[train], bins=120)
+    figure = charts.error_histogram(counts, edges, flagged.threshold)
+    figure.update_xaxes(title=AXES[scores.detector])
     panels.chart(
-        charts.error_histogram(counts, edges, flagged.threshold),
+        figure,
         pd.DataFrame({"error from": edges[:-1], "error to": edges[1:], "images": counts}),
         "outlier-errors",
         "Histogram of the training errors with the threshold",
@@ -133,7 +141,14 @@ def faces(dataset: Dataset, scores: outliers.Scores, flagged: outliers.Flagged) 
         with column:
             shown = chosen[title][(page - 1) * size : page * size]
             st.caption(f"{title}: {len(chosen[title]):,} images, {len(shown)} on this page")
-            _triples(dataset, scores, shown, selecting.decisions(dataset, name), title)
+            _triples(
+                dataset,
+                scores,
+                shown,
+                selecting.decisions(dataset, name),
+                title,
+                9 if len(chosen) == 1 else 6,
+            )
     if which != "Both":
         selecting.marks(
             dataset,
@@ -156,7 +171,12 @@ def _sorted(
 
 
 def _triples(
-    dataset: Dataset, scores: outliers.Scores, shown: np.ndarray, decided: dict[int, Any], title: str
+    dataset: Dataset,
+    scores: outliers.Scores,
+    shown: np.ndarray,
+    decided: dict[int, Any],
+    title: str,
+    columns: int,
 ) -> None:
     """Original, reconstruction and error map of each image; the original alone without a reconstruction."""
     made = outliers.reconstructions(dataset) if scores.detector in outliers.RECONSTRUCTED else None
@@ -172,7 +192,7 @@ def _triples(
             error = outliers.error_map(dataset.images[index], made[index])
             cells += [made[index], (255 * np.clip(4 * error, 0, 1)).astype(np.uint8)]
             captions += ["rebuilt", "error × 4"]
-    panels.faces(cells, captions, columns=12 if made is None else 6, name=f"outliers-{title.lower()}")
+    panels.faces(cells, captions, columns=columns, name=f"outliers-{title.lower()}")
 
 
 def agreement(dataset: Dataset, percentile: float) -> None:

@@ -125,6 +125,18 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of tensors as one graph (TensorFlow, without XLA) or program (JAX); as it is under torch.
+
+    XLA gains nothing on convolutions on a processor and takes seconds to compile them.
+    """
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    return compiled(function)
+
+
 def fuse_normalization(model: Any) -> int:
     """Let the batch normalisations of a Keras model train by TensorFlow's fused kernel; returns how many.
 

@@ -1,14 +1,13 @@
 """Fit the outlier detectors and score every image: the job behind the Outliers page.
 
 The autoencoder trains as in study A (Adam, mean squared error, at most 10 epochs, early stop on the
-validation loss with patience 3) on the training part of the 80/20 split. Study A scored a shuffled and
-augmented stream, so its indices did not belong to the files it dropped; here images are scored as they
-are, in the order of the data set, in float32, by one compiled function.
+validation loss with patience 3) on the training part of the 80/20 split; `outlier_scoring` then scores every
+image with the best of its epochs.
 """
 
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer import storage
+from fer.analysis.outlier_scoring import code_distances, fit_forest, fit_pca, reconstruct
 from fer.analysis.outliers import DETECTORS, Scores, reconstructions_path, save_scores
-from fer.analysis.quality import MEASURES, quality
 from fer.data.dataset import Dataset, open_dataset
 from fer.data.splits import SplitConfig, split_indices
 from fer.errors import UnknownName, UserError
@@ -25,9 +24,8 @@ from fer.errors import UnknownName, UserError
 if TYPE_CHECKING:
     import keras
 
-BATCH = 256  # of the scoring function
-COMPONENTS = 64
-FIT_IMAGES = 8000  # enough for 64 components, and a second of work
+NETWORK = ("autoencoder", "code distance")  # the detectors that need the trained network
+FEW, SMALL_BATCH, BATCH = 6400, 16, 64  # fewer images than FEW: smaller batches, so that epochs have steps
 HISTORY = ("epoch", "loss", "val_loss", "learning_rate", "seconds", "images_per_second")
 
 Progress = Callable[[float, str], None]
@@ -43,7 +41,8 @@ class OutlierConfig:
         detectors: of `DETECTORS`.
         epochs: at most, 1 to 100.
         patience: epochs without a better validation loss, 1 to 100.
-        batch_size: 8 to 1,024.
+        batch_size: 8 to 1,024; None for 64, and 16 with fewer than 6,400 training images: ten epochs of
+            2,000 images in batches of 64 are too few steps to learn more than blurred faces.
         learning_rate: of Adam.
         seed: of weights and order.
         limit: train the autoencoder on at most so many images; None for all.
@@ -53,7 +52,7 @@ class OutlierConfig:
     detectors: tuple[str, ...] = DETECTORS
     epochs: int = 10
     patience: int = 3
-    batch_size: int = 64
+    batch_size: int | None = None
     learning_rate: float = 1e-3
     seed: int = 0
     limit: int | None = None
@@ -66,6 +65,8 @@ class OutlierConfig:
         limits = (("epochs", 1, 100), ("patience", 1, 100), ("batch_size", 8, 1024), ("seed", 0, 2**31 - 1))
         for name, low, high in limits:
             value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise UserError(f"{name} is {value!r}; give a whole number from {low} to {high:,}.")
         rate = self.learning_rate
@@ -93,7 +94,7 @@ def run(
     settings = OutlierConfig.from_json(config)
     dataset = open_dataset(settings.dataset)
     facts: dict[str, Any] = {}
-    if "autoencoder" in settings.detectors:
+    if set(NETWORK) & set(settings.detectors):
         report = _scaled(progress, 0.0, 0.95)
         model = fit_autoencoder(dataset, settings, Path(directory), report, should_stop)
         if model is None:
@@ -102,7 +103,7 @@ def run(
     for name in settings.detectors:
         if should_stop():
             return {"stopped": True, "metrics": facts}
-        if name != "autoencoder":
+        if name not in NETWORK:
             progress(0.97, f"Fitting {name}")
             save_scores(dataset, fit_pca(dataset) if name == "pca" else fit_forest(dataset))
     progress(1.0, "Finished")
@@ -131,6 +132,7 @@ def fit_autoencoder(
     model = build(choose_precision("auto", "cpu"))
     optimizer = keras.optimizers.Adam(config.learning_rate)
     model.compile(optimizer=optimizer, loss="mse", jit_compile=resolved_jit(False))
+    batch_size = config.batch_size or (BATCH if len(parts["train"]) >= FEW else SMALL_BATCH)
     rows = _resumed(directory, model)
     losses = [float(row["val_loss"]) for row in rows]
     while len(losses) < config.epochs and _since_best(losses) < config.patience:
@@ -139,10 +141,10 @@ def fit_autoencoder(
         report = _scaled(progress, 0.9 * epoch / config.epochs, 0.9 * (epoch + 1) / config.epochs)
         text = f"Epoch {epoch + 1} of at most {config.epochs}"
         order = np.random.default_rng([config.seed, epoch]).permutation(parts["train"])
-        loss = _train_epoch(model, dataset, order, config.batch_size, report, text, should_stop)
+        loss = _train_epoch(model, dataset, order, batch_size, report, text, should_stop)
         if loss is None:
             return None
-        losses.append(float(reconstruct(model, dataset.images, parts["validation"])[1].mean()))
+        losses.append(float(reconstruct(model, dataset.images, parts["validation"]).errors.mean()))
         seconds = time.monotonic() - started
         rate = len(order) / seconds
         rows.append(
@@ -160,9 +162,9 @@ def fit_autoencoder(
 def score_autoencoder(
     dataset: Dataset, model: "keras.Model", directory: Path, progress: Progress | None = None
 ) -> Scores:
-    """Errors and reconstructions of every image, stored."""
+    """Errors, code distances and reconstructions of every image, stored; returns the errors."""
     started = time.monotonic()
-    pictures, errors = reconstruct(model, dataset.images, np.arange(len(dataset)), progress)
+    found = reconstruct(model, dataset.images, np.arange(len(dataset)), progress)
     history = _read_history(directory / "history.csv")
     losses = [float(row["val_loss"]) for row in history]
     facts = {
@@ -172,84 +174,13 @@ def score_autoencoder(
         "seconds": sum(float(row["seconds"]) for row in history) + time.monotonic() - started,
         "scoring_seconds": time.monotonic() - started,
     }
-    scores = Scores("autoencoder", errors, facts)
+    scores = Scores("autoencoder", found.errors, facts)
     with storage.replacing(reconstructions_path(dataset)) as temporary:
-        np.save(temporary, pictures)
+        np.save(temporary, found.pictures)
     save_scores(dataset, scores)
+    distances = code_distances(found.codes, dataset.indices("train"))
+    save_scores(dataset, Scores("code distance", distances, facts | {"features": found.codes.shape[1]}))
     return scores
-
-
-def reconstruct(
-    model: "keras.Model", images: np.ndarray, indices: np.ndarray, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """((M, 48, 48) uint8 reconstructions, (M,) float32 mean squared errors) in the order of `indices`.
-
-    One compiled function and one batch shape: the last batch is padded.
-    """
-    from fer.evaluation.predictions import compiled_predict
-
-    pictures = np.empty((len(indices), 48, 48), dtype=np.uint8)
-    errors = np.empty(len(indices), dtype=np.float32)
-    block = np.zeros((BATCH, 48, 48, 1), dtype=np.float32)
-    for start in range(0, len(indices), BATCH):
-        chosen = indices[start : start + BATCH]
-        rows = slice(start, start + len(chosen))
-        block[: len(chosen), ..., 0] = images[chosen].astype(np.float32) / 255
-        found = compiled_predict(model, block)[: len(chosen)]
-        errors[rows] = np.square(found - block[: len(chosen)]).mean(axis=(1, 2, 3))
-        pictures[rows] = np.round(found[..., 0] * 255)
-        if progress:
-            progress(rows.stop / len(indices), f"Scored {rows.stop:,} of {len(indices):,} images")
-    return pictures, errors
-
-
-def fit_pca(dataset: Dataset) -> Scores:
-    """Error of the reconstruction from 64 principal components of train."""
-    started = time.monotonic()
-    mean, components = _principal(dataset)
-    errors = np.empty(len(dataset), dtype=np.float32)
-    for start, pixels in _pixels(dataset):
-        centred = pixels - mean
-        codes = centred @ components.T
-        errors[start : start + len(pixels)] = np.square(centred - codes @ components).mean(axis=1)
-    facts = {"components": len(components), "seconds": time.monotonic() - started}
-    return Scores("pca", errors, facts)
-
-
-def fit_forest(dataset: Dataset) -> Scores:
-    """Isolation forest on 32 components and the quality measures, fitted on train."""
-    from sklearn.ensemble import IsolationForest
-
-    started = time.monotonic()
-    mean, components = _principal(dataset)
-    codes = np.concatenate([(pixels - mean) @ components[:32].T for _, pixels in _pixels(dataset)])
-    measures = quality(dataset)
-    features = np.column_stack([codes, *(measures[name] for name in MEASURES)])
-    forest = IsolationForest(n_estimators=200, random_state=0).fit(features[dataset.indices("train")])
-    facts = {"trees": 200, "features": features.shape[1], "seconds": time.monotonic() - started}
-    return Scores("isolation forest", -forest.score_samples(features).astype(np.float32), facts)
-
-
-def _principal(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """((2304,) mean, (C, 2304) components) of train pixels in [0, 1], from at most 8,000 images."""
-    from sklearn.decomposition import PCA
-
-    train = dataset.indices("train")
-    if len(train) > FIT_IMAGES:
-        train = np.sort(np.random.default_rng(0).choice(train, FIT_IMAGES, replace=False))
-    pixels = dataset.images[train].reshape(len(train), -1).astype(np.float32) / 255
-    count = min(COMPONENTS, len(train) - 1)
-    if count < 1:
-        raise UserError(f"{dataset.name!r} has {len(train)} training images; outliers need at least 2.")
-    pca = PCA(count, svd_solver="randomized", random_state=0).fit(pixels)
-    return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
-
-
-def _pixels(dataset: Dataset) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (start, (M, 2304) float32 in [0, 1]) chunks in file order."""
-    for start in range(0, len(dataset), 2048):
-        chunk = np.asarray(dataset.images[start : start + 2048])
-        yield start, chunk.reshape(len(chunk), -1).astype(np.float32) / 255
 
 
 def _train_epoch(

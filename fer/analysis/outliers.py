@@ -1,6 +1,7 @@
-"""Images unlike the others: scores of three detectors, a percentile threshold, and where they agree.
+"""Images unlike the others: scores of four detectors, a percentile threshold, and where they agree.
 
     autoencoder       study A: mean squared error of the reconstruction by a network with a narrow middle
+    code distance     the same network: how unusual its code of the image is (Denouden et al. 2018)
     pca               the same with the best linear reconstruction (64 principal components)
     isolation forest  how few random cuts separate an image from the others (Liu et al. 2008), on its 32
                       first components and four quality measures
@@ -22,7 +23,8 @@ from fer.emotions import EMOTIONS
 from fer.errors import UnknownName, UserError
 
 VERSION = 1
-DETECTORS: tuple[str, ...] = ("autoencoder", "pca", "isolation forest")
+DETECTORS: tuple[str, ...] = ("autoencoder", "code distance", "pca", "isolation forest")
+RECONSTRUCTED = ("autoencoder", "code distance")  # detectors whose network also draws what it saw
 DEFAULT_PERCENTILE = 98.0
 LOWEST_PERCENTILE, HIGHEST_PERCENTILE = 90.0, 99.9
 
@@ -33,8 +35,8 @@ class Scores:
 
     Attributes:
         detector: one of `DETECTORS`.
-        errors: (N,) float32 in the order of the data set; higher is stranger. For the first two
-            detectors the mean squared error of pixels in [0, 1].
+        errors: (N,) float32 in the order of the data set; higher is stranger. For autoencoder and pca the
+            mean squared error of pixels in [0, 1].
         facts: `parameters`, `epochs`, `seconds` and the like, for people.
     """
 

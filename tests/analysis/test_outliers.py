@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fer.analysis import outlier_training
-from fer.analysis.outlier_training import OutlierConfig, fit_forest, fit_pca, reconstruct, run
+from fer.analysis.outlier_scoring import code_distances, fit_forest, fit_pca, reconstruct
+from fer.analysis.outlier_training import OutlierConfig, run
 from fer.analysis.outliers import (
     DETECTORS,
     Scores,
@@ -94,8 +94,7 @@ def test_the_network_is_the_studys():
     assert filters == [32, 64, 32, 64, 32]
 
 
-def test_the_job_trains_scores_and_stores(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(outlier_training, "BATCH", 32)
+def test_the_job_trains_scores_and_stores(faces, tmp_path):
     config = OutlierConfig(faces.fingerprint, epochs=3, batch_size=16).to_json()
     polls = iter([False] * 10 + [True])
     first = run(config, tmp_path, lambda fraction, text: None, lambda: next(polls))
@@ -126,14 +125,111 @@ def test_scores_belong_to_their_files():
     model = keras.Model(inputs, keras.layers.Rescaling(0.5)(inputs))
     images = np.stack([np.full((48, 48), n, np.uint8) for n in range(0, 250, 7)])
     order = np.array([5, 2, 30, 9])
-    pictures, errors = reconstruct(model, images, order)
-    np.testing.assert_allclose(errors, (images[order, 0, 0] / 255 / 2) ** 2, rtol=1e-5)
-    np.testing.assert_array_equal(pictures[:, 0, 0], np.round(images[order, 0, 0] / 2))
+    found = reconstruct(model, images, order)
+    np.testing.assert_allclose(found.errors, (images[order, 0, 0] / 255 / 2) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(found.pictures[:, 0, 0], images[order, 0, 0] / 2, atol=0.51)
+    assert len(reconstruct(model, images, np.arange(0)).errors) == 0
+
+
+def test_scores_are_those_of_predict():
+    """The compiled function from bytes to bytes against Keras' own predict, with a padded last batch."""
+    import keras
+
+    from fer.models.autoencoder import build
+
+    keras.utils.set_random_seed(3)
+    model = build()
+    images = np.stack([picture(n) for n in range(41)])
+    pixels = images[..., None].astype(np.float32) / 255
+    made = model.predict(pixels, verbose=0)
+    code = keras.Model(model.inputs, model.get_layer("code_bn").output).predict(pixels, verbose=0)
+    seen = []
+    found = reconstruct(model, images, np.arange(41), lambda fraction, text: seen.append(fraction))
+    np.testing.assert_allclose(found.errors, np.square(made - pixels).mean(axis=(1, 2, 3)), rtol=1e-5)
+    assert np.abs(found.pictures - made[..., 0] * 255).max() <= 0.51
+    np.testing.assert_allclose(found.codes[:, :32], code.mean(axis=(1, 2)), atol=1e-5)
+    np.testing.assert_allclose(found.codes[:, 32:], code.std(axis=(1, 2)), atol=1e-4)
+    assert seen[-1] == 1.0
+
+
+def test_the_code_distance_is_mahalanobis():
+    """Along a direction that hardly varies the same step is further than along one that varies much."""
+    random = np.random.default_rng(0)
+    codes = np.column_stack([random.normal(0, 10, 500), random.normal(0, 0.1, 500), np.full(500, 3.0)])
+    codes = codes.astype(np.float32)
+    codes[498], codes[499] = [30, 0, 3], [0, 1, 3]
+    distances = code_distances(codes, np.arange(498))
+    assert distances[498] == pytest.approx(3, rel=0.1)
+    assert distances[499] == pytest.approx(10, rel=0.1)
+    with pytest.raises(UserError, match="at least 2"):
+        code_distances(codes, np.arange(1))
+
+
+PLANTED = ("drawing", "covered", "text", "texture")
+PLANTED_SEED = 90_210  # of faces and outliers; development used 11 to 14
+
+
+def test_planted_outliers_are_in_the_top(tmp_path):
+    """Ten each of four kinds among 2,000 demo faces: the product's own job, three of its ten epochs."""
+    from fer.data.demo import draw_demo
+    from fer.data.demo.outliers import draw_outliers
+
+    drawn, _, _, _, factors, _ = draw_demo(None, PLANTED_SEED, 2600)
+    faces = drawn[[n for n, factor in enumerate(factors) if not factor["outlier"]][:2000]]
+    assert len(faces) == 2000
+    images = np.concatenate([faces, *(draw_outliers(kind, 10, PLANTED_SEED) for kind in PLANTED)])
+    count = len(images)
+    dataset = save_dataset(
+        "planted", images, np.arange(count) % 7, np.zeros(count), [f"{n:04d}" for n in range(count)]
+    )
+    config = OutlierConfig(dataset.fingerprint, ("autoencoder",), epochs=3).to_json()
+    assert not run(config, tmp_path, lambda fraction, text: None, lambda: False)["stopped"]
+    top = {
+        name: flag(dataset, load_scores(dataset, name), 97).flagged
+        for name in ("autoencoder", "code distance")
+    }
+    caught = {
+        name: [int((found // 10 == (2000 // 10) + kind).sum()) for kind in range(4)]
+        for name, found in top.items()
+    }
+    assert sum(caught["code distance"]) >= 30, caught
+    assert caught["autoencoder"][0] + caught["autoencoder"][2] >= 18, caught  # drawn and text
+
+
+def test_two_percent_of_the_real_train_split_is_flagged(real_dataset, tmp_path):
+    """The 98th percentile of a network's real errors, 2 % of 28,709 (574.18) up to one image."""
+    import keras
+
+    from fer.models.autoencoder import build
+
+    keras.utils.set_random_seed(0)
+    model = build()
+    model.compile("adam", "mse", jit_compile=False)
+    train = real_dataset.indices("train")
+    for start in range(0, 3200, 32):
+        batch = (
+            real_dataset.images[train[start * 8 : start * 8 + 256 : 8]][..., None].astype(np.float32) / 255
+        )
+        model.train_on_batch(batch, batch)
+    found = reconstruct(model, real_dataset.images, train[:4000])
+    for errors, indices in ((found.errors, train[:4000]), (fit_pca(real_dataset).errors, train)):
+        every = np.zeros(len(real_dataset), np.float32)
+        every[indices] = errors if len(errors) == len(indices) else errors[indices]
+        flagged = flag(real_dataset, Scores("autoencoder", every), 98, indices)
+        assert abs(len(flagged.flagged) - 0.02 * len(indices)) <= 1
+        assert len(flagged.flagged) + len(flagged.kept) == len(indices)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"batch_size": 4}, {"detectors": ("magic",)}, {"learning_rate": 0}, {"seed": -1}],
+    [
+        {"epochs": 0},
+        {"batch_size": 4},
+        {"batch_size": True},
+        {"detectors": ("magic",)},
+        {"learning_rate": 0},
+        {"seed": -1},
+    ],
 )
 def test_settings_out_of_range_are_named(wrong):
     with pytest.raises(UserError):

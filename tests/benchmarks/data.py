@@ -78,7 +78,7 @@ def denoising(dataset: Any, images: int) -> int:
 
 def outliers(dataset: Any, images: int) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from fer.analysis.outlier_training import reconstruct
+    from fer.analysis.outlier_scoring import reconstruct
     from fer.analysis.outliers import Scores, flag
     from fer.data.splits import SplitConfig, split_indices
     from fer.models.autoencoder import build
@@ -94,11 +94,11 @@ def outliers(dataset: Any, images: int) -> int:
     reconstruct(model, dataset.images, chosen[:256])
     model.predict(pixels[:32], verbose=0)
     slow = timed(as_the_study)[0] / images * len(chosen)
-    fast, (_, errors) = timed(lambda: reconstruct(model, dataset.images, chosen))
+    fast, found = timed(lambda: reconstruct(model, dataset.images, chosen))
     missed = say(f"autoencoder scores of {len(chosen):,} images", fast, "s", 15)
     missed += say("  times as fast as predict per batch of 32", slow / fast, "x", 3, at_least=True)
     every = np.zeros(len(dataset), np.float32)
-    every[chosen] = errors
+    every[chosen] = found.errors
     seconds = timed(lambda: flag(dataset, Scores("autoencoder", every), 97.5))[0]
     return missed + say("moving the percentile slider (all of train)", 1000 * seconds, "ms", 300)
 

@@ -17,13 +17,22 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
-from streamlit import config
+from streamlit import config, runtime
 
 from dashboard import camera_route
-from dashboard.sharing import Password, SameHost, answered_names, configured, is_loopback, own_addresses
+from dashboard.sharing import (
+    Password,
+    SameHost,
+    UploadRoom,
+    answered_names,
+    configured,
+    is_loopback,
+    own_addresses,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT = 8501
+UPLOAD_ROOM = 1_500_000_000  # bytes of uploads held at once: 25 visitors with a zip of FER-2013 each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_loopback(options.host):
         password = os.environ.get("FER_PASSWORD") or secrets.token_urlsafe(9)
         checks.append(Middleware(Password, password=password))
+    largest = 2**20 * int(config.get_option("server.maxUploadSize"))
+    checks.append(Middleware(UploadRoom, held=_held_uploads, room=max(UPLOAD_ROOM, largest), largest=largest))
 
     @asynccontextmanager
     async def announcing(_: st.App) -> AsyncIterator[None]:
@@ -66,6 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _held_uploads() -> int:
+    """Bytes of the uploads of all open tabs."""
+    if not runtime.exists():
+        return 0
+    families = runtime.get_instance().uploaded_file_mgr.get_stats().values()
+    return sum(stat.byte_length for stats in families for stat in stats)
 
 
 def cannot_listen(address: str, port: int | None) -> str | None:

@@ -12,7 +12,7 @@ import ipaddress
 import secrets
 import socket
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -106,6 +106,31 @@ class Password:
             await send(message)
 
         return with_cookie
+
+
+class UploadRoom:
+    """Refuse an upload (413) that would not fit beside those that are held in memory for open tabs.
+
+    Streamlit limits each file, not all of them together: forty visitors could fill the memory with files
+    of the permitted size.
+
+    Args:
+        held: bytes of all uploads that are held now.
+        room: bytes for all of them together.
+        largest: bytes assumed of an upload that does not say its length.
+    """
+
+    def __init__(self, app: ASGIApp, held: Callable[[], int], room: int, largest: int):
+        self.app, self.held, self.room, self.largest = app, held, room, largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "PUT" and "/_stcore/upload_file/" in scope["path"]:
+            length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+            size = int(length) if length.isdigit() else self.largest
+            if self.held() + size > self.room:
+                await refuse(scope, send, 413, "Other uploads fill the memory. Try again in some minutes.")
+                return
+        await self.app(scope, receive, send)
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:

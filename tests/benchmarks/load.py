@@ -235,7 +235,7 @@ async def scene(url: str, server: psutil.Process, sessions: int, seconds: float,
 
 def xsrf_cookie(url: str) -> str:
     """The cookie a browser is given with its first page."""
-    with urllib.request.urlopen(f"{url}/_stcore/host-config", timeout=30) as answer:
+    with urllib.request.urlopen(f"{url}/_stcore/health", timeout=30) as answer:
         cookies = answer.headers.get_all("Set-Cookie") or []
     return next((c.split(";")[0] for c in cookies if c.startswith("_streamlit_xsrf=")), "_streamlit_xsrf=")
 

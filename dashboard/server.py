@@ -84,7 +84,7 @@ def _held_uploads() -> int:
     if not runtime.exists():
         return 0
     families = runtime.get_instance().uploaded_file_mgr.get_stats().values()
-    return sum(stat.byte_length for stats in families for stat in stats)
+    return sum(getattr(stat, "byte_length", 0) for stats in families for stat in stats)
 
 
 def cannot_listen(address: str, port: int | None) -> str | None:

@@ -8,6 +8,7 @@ with an allow-list of formats; sizes are read from the header before anything is
 import io
 import os
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer import storage
 from fer.data.dataset import SPLITS
 from fer.data.sources_layout import Place, is_litter, place
 from fer.emotions import EMOTIONS, IMAGE_SIZE
@@ -24,7 +26,8 @@ from fer.errors import UserError
 Progress = Callable[[float, str], None]
 Reader = Callable[[], bytes]
 
-MAX_FILES = 100_000
+MAX_FILES = 1_000_000
+IN_MEMORY = 100_000  # images; more are decoded into a file, so that memory stays flat
 MAX_FILE_BYTES = 32_000_000
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
@@ -60,8 +63,8 @@ def collect_folder(folder: Path, progress: Progress) -> Collected:
     entries: list[tuple[str, Reader]] = []
     for root, _folders, files in os.walk(folder, followlinks=False):
         for file in files:
-            path = Path(root, file)
-            entries.append((path.relative_to(folder).as_posix(), partial(_read_file, path)))
+            path = Path(root, file).relative_to(folder).as_posix()
+            entries.append((path, partial(_read_below, folder, path)))  # small: there may be a million
             if len(entries) > MAX_FILES:
                 raise UserError(
                     f"{folder} holds more than {MAX_FILES:,} files; choose the data set's folder."
@@ -75,7 +78,8 @@ def collect(entries: list[tuple[str, Reader]], progress: Progress) -> Collected:
     Returns images sorted by name, so that a folder and a zip of it give the same data set.
     """
     places, quarantined, warned = _place_all([entry for entry in entries if not is_litter(entry[0])])
-    images = np.empty((len(places), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+    del entries  # hundreds of thousands of them are as large as many images
+    images = pixel_store(len(places))
     outcomes: list[str | bool] = []
     for chunk in _decoded(places, images):
         outcomes += chunk
@@ -88,7 +92,7 @@ def collect(entries: list[tuple[str, Reader]], progress: Progress) -> Collected:
     ]
     found = [places[row][0] for row in good]
     return Collected(
-        images=images if len(good) == len(images) else images[good],
+        images=_compacted(images, good),
         labels=np.array([EMOTIONS.index(p.emotion) for p in found], dtype=np.uint8),
         splits=np.array([SPLITS.index(p.split) for p in found], dtype=np.uint8),
         names=[p.name for p in found],
@@ -97,6 +101,35 @@ def collect(entries: list[tuple[str, Reader]], progress: Progress) -> Collected:
         converted=sum(outcome is True for outcome in outcomes),
         warnings=warned,
     )
+
+
+def pixel_store(count: int) -> np.ndarray:
+    """(N, 48, 48) uint8 to be filled; above `IN_MEMORY` images in a file without a name in the cache.
+
+    Raises:
+        UserError: there is no room for it on the disk.
+    """
+    shape = (count, IMAGE_SIZE, IMAGE_SIZE)
+    if count <= IN_MEMORY:
+        return np.empty(shape, dtype=np.uint8)
+    folder = storage.cache_directory()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, count * IMAGE_SIZE**2)  # full: said now
+            return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+    except OSError as error:
+        raise storage.disk_error(error, folder) from error
+
+
+def _compacted(images: np.ndarray, rows: list[int]) -> np.ndarray:
+    """The rows that were decoded, moved to the front in place: no second copy of all pixels."""
+    if len(rows) == len(images):
+        return images
+    for start in range(0, len(rows), _CHUNK):
+        chosen = rows[start : start + _CHUNK]
+        images[start : start + len(chosen)] = images[chosen]  # reads a copy first; rows only move forward
+    return images[: len(rows)]
 
 
 def decode(content: bytes) -> tuple[np.ndarray, bool]:
@@ -228,7 +261,8 @@ def _check_size(width: int, height: int) -> None:
         raise UserError(f"image of {width} x {height} pixels; the limit is {MAX_PIXELS:,} pixels")
 
 
-def _read_file(path: Path) -> bytes:
+def _read_below(folder: Path, name: str) -> bytes:
+    path = folder / name
     try:
         if not path.is_file():
             raise UserError("not a regular file")

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import IO
 
 from fer.data.sources_csv import collect_csv
-from fer.data.sources_images import MAX_FILE_BYTES, MAX_FILES, Collected, Progress, collect
+from fer.data.sources_images import MAX_FILE_BYTES, Collected, Progress, collect
 from fer.data.sources_layout import is_litter
 from fer.errors import UserError
 
+MAX_ENTRIES = 100_000
 MAX_TOTAL_BYTES = 4_000_000_000
 MAX_RATIO = 200  # deflate reaches 1,032; images stay below 2, and a csv of pixels below 10
 MAX_DIRECTORY_BYTES = 64_000_000
@@ -33,7 +34,7 @@ def collect_zip(file: IO[bytes], progress: Progress) -> Collected:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(archive.infolist()) > MAX_FILES:
+            if len(archive.infolist()) > MAX_ENTRIES:
                 raise _too_many(len(archive.infolist()))
             for member in archive.infolist():
                 _check(member)
@@ -92,7 +93,7 @@ def _check_directory_size(file: IO[bytes]) -> None:
     locator = tail.rfind(b"PK\x06\x06", 0, end)
     if locator >= 0 and len(tail) >= locator + 56:
         entries, directory = struct.unpack_from("<QQ", tail, locator + 32)
-    if entries > MAX_FILES:
+    if entries > MAX_ENTRIES:
         raise _too_many(entries)
     if directory != 0xFFFFFFFF and directory > MAX_DIRECTORY_BYTES:
         raise UserError(f"The zip is refused: its list of entries has {directory:,} bytes.")
@@ -100,7 +101,10 @@ def _check_directory_size(file: IO[bytes]) -> None:
 
 
 def _too_many(entries: int) -> UserError:
-    return UserError(f"The zip is refused: it has {entries:,} entries; the limit is {MAX_FILES:,}.")
+    return UserError(
+        f"The zip is refused: it has {entries:,} entries; the limit is {MAX_ENTRIES:,}. Unpack it and import "
+        "the folder, which may hold a million files."
+    )
 
 
 def _path(member: zipfile.ZipInfo) -> str:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fer.data import sources_csv, sources_kaggle
-from fer.data.dataset import datasets_directory, list_datasets, open_dataset, pixel_hashes
+from fer.data import sources_csv, sources_images, sources_kaggle
+from fer.data.dataset import datasets_directory, delete_dataset, list_datasets, open_dataset, pixel_hashes
 from fer.data.sources import import_source, release_warnings
 from fer.data.sources_images import Collected, decode
 from fer.emotions import EMOTIONS
@@ -43,6 +43,27 @@ def test_folder(folder):
     assert list(dataset.indices("PublicTest")) == list(dataset.indices("test"))
     assert not result.quarantined
     assert not result.converted
+
+
+def test_many_images_are_decoded_into_a_file_and_are_the_same_data_set(folder, monkeypatch, cache):
+    """As a data set ten times FER-2013's size is: pixels on the disk, damaged ones closed up in place."""
+    (folder / "train" / "angry" / "damaged.jpg").write_bytes(b"\xff\xd8\xff damaged")
+    small = import_source(folder, name="in memory")
+    stored = small.dataset.images[:].copy()
+    delete_dataset(small.dataset.fingerprint)
+    kinds = []
+    monkeypatch.setattr("fer.data.sources_images.IN_MEMORY", 10)
+    monkeypatch.setattr("fer.data.sources_images._CHUNK", 7)
+    made = sources_images.pixel_store
+    monkeypatch.setattr(
+        sources_images, "pixel_store", lambda count: kinds.append(type(store := made(count))) or store
+    )
+    large = import_source(folder, name="in a file")
+    assert kinds == [np.memmap]
+    assert large.dataset.fingerprint == small.dataset.fingerprint
+    np.testing.assert_array_equal(large.dataset.images, stored)
+    assert len(large.quarantined) == 1
+    assert [path.name for path in cache.iterdir() if path.is_file()] == [], "nothing is left beside it"
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

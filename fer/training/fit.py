@@ -29,6 +29,7 @@ from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
 from fer.training.smote import BalancedFeatures, base_network, head_of
 from fer.training.state import State, load_state, save_state
+from fer.training.tracking import Tracker
 
 SAVE_PERIOD = 120.0  # seconds between states within a long epoch, at least 20 times what saving takes
 
@@ -61,14 +62,18 @@ def fit(
         UserError: a config that does not fit the model.
     """
     directory = Path(directory)
+    tracker = Tracker(directory, config.to_json())
     try:
-        training = Training(config, directory, progress, should_stop or (lambda: False))
-        return training.run()
+        training = Training(config, directory, progress, should_stop or (lambda: False), tracker)
+        result = training.run()
     except Exception as error:
+        tracker.finish("FAILED")
         explained = explain(error, config.batch_size)
         if explained is error:
             raise
         raise explained from error
+    tracker.finish("KILLED" if result.stopped else "FINISHED", result.metrics)
+    return result
 
 
 class Training:
@@ -80,9 +85,11 @@ class Training:
         directory: Path,
         progress: Callable[[float, str], None] | None,
         should_stop: Callable[[], bool],
+        tracker: Tracker,
     ):
         directory.mkdir(parents=True, exist_ok=True)
         self.config, self.directory, self.should_stop = config, directory, should_stop
+        self.tracker = tracker
         self.device = backend.select_device(config.device)
         self.policy = backend.choose_precision(config.precision, self.device, config.deterministic)
         facts = {"device": self.device, "precision": self.policy, "epochs": config.epochs}
@@ -116,6 +123,8 @@ class Training:
     def _restore(self) -> None:
         """Continue the state on disk, if there is one: history rewritten, weights and random state back."""
         records.write_history(self.directory, self.state.rows)
+        for row in self.state.rows:
+            self.tracker.add(row)
         recorded = self.directory / "best.json"
         if recorded.exists() and (self.directory / "best.keras").exists():
             best = read_json(recorded)  # written after best.keras and before the state, so never older
@@ -290,6 +299,7 @@ class Training:
         records.write_history(self.directory, state.rows)
         self._save()
         self.events.add(row)
+        self.tracker.add(row)
         self._show(f"epoch {state.epoch} of {self.config.epochs}", now=True)
 
     def _save_best(self, figures: dict[str, float]) -> None:

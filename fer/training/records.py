@@ -92,7 +92,10 @@ def environment(config: TrainConfig, data: "TrainingData", device: str, policy: 
 
 
 def revision() -> str:
-    """The git revision of this code, with `+changes` if files differ from it; '' outside a repository."""
+    """The git revision of this code, with `+changes` if files differ from it; '' outside a repository.
+
+    On a node of a cluster, where the code came without its repository, the one it was sent from.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(storage.PROJECT), *arguments]
@@ -102,7 +105,7 @@ def revision() -> str:
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return os.environ.get("FER_REVISION", "")
 
 
 def write_inputs(directory: Path, config: TrainConfig, data: "TrainingData", facts: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _row(run: Run, status: RunStatus, datasets: dict[str, str]) -> dict[str, Any
         "epoch": f"{status.epoch} / {status.epochs or '?'}" if run.kind == "train" else None,
         "best accuracy (%)": best_validation(run),
         "test (%)": None if accuracy is None else 100 * accuracy,
-        "device": status.device,
+        "device": status.where,
         "started": pd.Timestamp(status.started, unit="s") if status.started else None,
         "length": panels.duration(status.seconds) if status.started else None,
         "tags": list(run.tags),

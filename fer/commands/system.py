@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from fer.commands.base import Command, Progress, argument
+from fer.commands.base import Command, Progress, argument, as_document
 from fer.errors import UserError
 
 
@@ -16,6 +16,14 @@ def doctor(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     if options.clean:
         found |= {"cleaned": clean(options.dry_run), "dry_run": options.dry_run}
     return found
+
+
+def engine(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.runs import launchers
+
+    if options.engine is None:
+        return launchers.chosen()
+    return launchers.choose(options.engine, options.address or "", options.shared)
 
 
 def _doctor_text(found: dict[str, Any]) -> str:
@@ -39,6 +47,17 @@ def _doctor_text(found: dict[str, Any]) -> str:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command(
+        "engine",
+        "where new trainings run: this computer (local) or a Ray cluster",
+        engine,
+        as_document,
+        (
+            argument("engine", nargs="?", choices=("local", "ray"), help="leave out to see what is chosen"),
+            argument("--address", metavar="URL", help="the cluster's Jobs server, http://127.0.0.1:8265"),
+            argument("--shared", action="store_true", help="every node sees the cache under the same path"),
+        ),
+    ),
     Command(
         "doctor",
         "versions, devices, disk use, leftovers",

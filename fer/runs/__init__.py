@@ -8,8 +8,8 @@ process. Nothing here imports TensorFlow; only the worker's job does.
 from fer.runs.creation import create_run, record_finished
 from fer.runs.here import run_here
 from fer.runs.labels import all_tags, archive, empty_trash, list_trash, note, remove, rename, restore, tag
-from fer.runs.launchers import stop, submit
-from fer.runs.lifecycle import cancel, ensure_dispatcher, move, pause, resume, wait
+from fer.runs.launchers import resume, stop, submit
+from fer.runs.lifecycle import cancel, ensure_dispatcher, move, pause, wait
 from fer.runs.queue import all_paused as queue_paused
 from fer.runs.run import Run, list_runs, open_run, runs_directory, shipped_runs, statuses
 from fer.runs.schedule import orphans

@@ -52,6 +52,10 @@ def remove(run: Run | str) -> str:
         UserError: it is running, or it is the starter.
     """
     run = _own(open_run(run))
+    if files.read_record(run.directory).get("engine") == "ray" and run.status().state == "queued":
+        from fer.runs.launchers import ray
+
+        ray.stop(run)
     target = trash_directory() / run.id
     target.parent.mkdir(parents=True, exist_ok=True)
     with queue.transaction() as connection:

@@ -1,4 +1,4 @@
-"""The verbs of the local engine: submit, stop, cancel, resume, pause, move, wait."""
+"""The verbs of the local engine: submit, stop, cancel, pause, move, wait."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def submit(run: Run | str, foreground: Identity | None = None) -> RunStatus:
         UserError: it has finished, or its config is damaged.
     """
     run = open_run(run)
-    _check_startable(run)
+    check_startable(run)
     with queue.transaction() as connection:
         record = files.read_record(run.directory)
         settled = status.settled(run.id, run.directory)
@@ -40,17 +40,12 @@ def submit(run: Run | str, foreground: Identity | None = None) -> RunStatus:
                 schedule.end_family(record)  # its trainer is gone, something it started may not be
             queue.delete(connection, run.id)
             (run.directory / "stop").unlink(missing_ok=True)
-            files.write_record(run.directory, _fresh_record(run, settled))
+            files.write_record(run.directory, fresh_record(run, settled))
             waiter = None if foreground is None else _as_text(foreground)
             queue.add(connection, run.id, run.kind, str(run.config.get("device") or "auto"), waiter)
     if foreground is None:
         ensure_dispatcher()
     return run.status()
-
-
-def resume(run: Run | str) -> RunStatus:
-    """Put a run that ended early back into the queue; it goes on from its last completed epoch."""
-    return submit(run)
 
 
 def stop(run: Run | str, wait: bool = True) -> RunStatus:
@@ -85,6 +80,11 @@ def cancel(run: Run | str) -> RunStatus:
         UserError: it is not waiting.
     """
     run = open_run(run)
+    record = files.read_record(run.directory)
+    if record.get("engine") == "ray" and record.get("state") == "queued":
+        from fer.runs.launchers import ray
+
+        return ray.stop(run)
     if not _cancel_waiting(run):
         raise UserError(
             f"The run {run.name!r} is {run.status().state}, not queued. Stop it if it is running."
@@ -150,14 +150,15 @@ def ensure_dispatcher() -> bool:
     return True
 
 
-def _check_startable(run: Run) -> None:
+def check_startable(run: Run) -> None:
+    """Raise `UserError` for a run that no engine could start."""
     if run.damaged:
         raise UserError(f"The run {run.name!r} cannot start: {run.damaged}")
     if run.directory.parent != storage.cache_directory() / "runs":
         raise UserError(f"The run {run.name!r} comes with the program and cannot be started.")
 
 
-def _fresh_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
+def fresh_record(run: Run, record: dict[str, Any]) -> dict[str, Any]:
     """The record of a new attempt, with what earlier attempts have used."""
     seconds = float(record.get("seconds_before") or 0)
     if record.get("started"):
@@ -199,6 +200,8 @@ def _waiting_row(run: Run, rows: list[queue.Row]) -> queue.Row:
     for row in rows:
         if row.run == run.id and row.state == "queued":
             return row
+    if files.read_record(run.directory).get("engine") == "ray":
+        raise UserError(f"The run {run.name!r} is in the cluster, which decides itself what starts when.")
     raise UserError(
         f"The run {run.name!r} is {run.status().state}, not waiting in the queue. Only waiting runs can."
     )

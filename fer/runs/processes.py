@@ -153,6 +153,14 @@ def lower_priority() -> None:
         pass  # a machine that refuses trains at normal priority
 
 
+def end_with_parent() -> None:
+    """Get SIGTERM when the process that started this one ends, however it ends (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def ask_to_end(leader: Identity) -> None:
     """SIGTERM to the leader alone: its helpers must live until it has saved.
 

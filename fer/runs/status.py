@@ -42,6 +42,7 @@ class RunStatus:
         epochs: planned epochs, 0 when unknown or not a training.
         pid: the trainer's own process while it runs, else None.
         device: `cpu`, `gpu:0`, … once started, before that what was asked for.
+        node: which node of a cluster it was given; '' on this machine.
         created, queued, started, ended: seconds since 1970, None when it has not happened.
         seconds: time spent running, all attempts together.
         progress: content of progress.json.
@@ -59,6 +60,7 @@ class RunStatus:
     epochs: int = 0
     pid: int | None = None
     device: str = ""
+    node: str = ""
     created: float | None = None
     queued: float | None = None
     started: float | None = None
@@ -73,6 +75,11 @@ class RunStatus:
     def active(self) -> bool:
         """Still going to change by itself."""
         return self.state in ("queued", "running")
+
+    @property
+    def where(self) -> str:
+        """The device, with its node if that is not this machine."""
+        return f"{self.device or 'waits'} on {self.node}" if self.node else self.device
 
     @property
     def resumable(self) -> bool:
@@ -101,8 +108,8 @@ def settled(run: str, directory: Path) -> dict[str, Any]:
     While its supervisor is about to find out how the trainer ended, it is still `running`, `ending`.
     """
     record = files.read_record(directory)
-    if record.get("state") != "running" or worker_alive(run, record):
-        return record
+    if record.get("state") != "running" or record.get("engine") == "ray" or worker_alive(run, record):
+        return record  # what is true of a cluster's run, its follower writes down
     watched = supervised(record)
     again = files.read_record(directory)  # worker and supervisor write how it ended before they end
     if again.get("state") != "running" or again.get("token") != record.get("token"):
@@ -124,8 +131,12 @@ def derive(
         return RunStatus("stopped", "It was removed.", "Restore it from the trash.")
     for _ in range(5):
         record = settled(run, directory)
+        if record.get("engine") == "ray":
+            from fer.runs.launchers import ray
+
+            return ray.status_of(directory, config, record)
         if record.get("state") != "queued":
-            return _known(directory, config, record)
+            return known(directory, config, record)
         listed = queue.rows() if rows is None else rows
         rows = None
         waiting = next((row for row in listed if row.run == run), None)
@@ -134,10 +145,11 @@ def derive(
         # between the two readings the worker took over, or it was cancelled: read again
     if time.time() - float(record.get("queued") or 0) < 3:
         return RunStatus("queued", "Entering the queue.", created=record.get("created"))
-    return _known(directory, config, record | LOST)
+    return known(directory, config, record | LOST)
 
 
-def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> RunStatus:
+def known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> RunStatus:
+    """The status that a record tells, with what the job wrote beside it."""
     state, reason, remedy = (str(record.get(key) or "") for key in ("state", "reason", "remedy"))
     error = str(record.get("error") or "")
     if state in ("", "created"):
@@ -161,6 +173,7 @@ def _known(directory: Path, config: dict[str, Any], record: dict[str, Any]) -> R
         epochs=int(progress.get("epochs") or files.epochs_of(config)),
         pid=record["process"]["pid"] if running and not record.get("ending") else None,
         device=_device(config, record, progress),
+        node=str(record.get("node") or ""),
         created=record.get("created"),
         queued=record.get("queued"),
         started=started,

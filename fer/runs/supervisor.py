@@ -30,8 +30,11 @@ def main(arguments: list[str]) -> int:
     for name in ("SIGINT", "SIGHUP", "SIGTERM"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)  # it must see the end of the run
-    run = open_run(identifier)
-    place = slots.slot(slot_name)
+    return supervise(open_run(identifier), token, slots.slot(slot_name))
+
+
+def supervise(run: Run, token: str, place: slots.Slot) -> int:
+    """Have the claim `token` worked on and record how it ended; 0 when it was taken over at all."""
     kills_before = oom_kills()
     worker = _start(run, token, place)
     trainer = processes.identity(worker.pid)

@@ -14,6 +14,9 @@ from fer.runs.run import open_run
 SUPERVISOR = "FER_SUPERVISOR"
 """Environment variable with the identity of the supervisor; its pid alone would be init's once it is dead."""
 
+BOUND = "FER_ENDS_WITH_SUPERVISOR"
+"""Environment variable: end with the supervisor; on a cluster its death frees the GPU for the next run."""
+
 NOT_MINE = 75
 """Exit code: the claim was taken back, or a lock is held; nothing was done."""
 
@@ -23,6 +26,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the dashboard's terminal is not for us
     faulthandler.enable()
     processes.lower_priority()
+    if os.environ.get(BOUND):
+        processes.end_with_parent()
     supervisor = Identity.from_json(json.loads(os.environ[SUPERVISOR]))
     run = open_run(identifier)
     if run.damaged:

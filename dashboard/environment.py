@@ -160,7 +160,9 @@ def install(venv: Path, files: Sequence[str], root: Path, say: Say) -> None:
     recorded = _recorded(record)
     hashes = {name: _hash(root / name) for name in files}
     record.unlink(missing_ok=True)
-    first = "" if recorded else " (some minutes the first time, and about 1 GB of download)"
+    first = (
+        "" if recorded or BASE not in files else " (some minutes the first time, and about 1 GB of download)"
+    )
     say(f"Installing {', '.join(files)}{first} …")
     command = [interpreter_of(venv), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
     command += ["--retries", "3", *(part for name in files for part in ("-r", str(root / name)))]

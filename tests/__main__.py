@@ -2,6 +2,9 @@
 
 ruff (lint and format), mypy, then every test. Options that are not ours go to pytest:
 `python tests -k splits`, `python tests tests/data`. Ends with a status other than 0 if anything failed.
+
+`python tests --extras` tests the optional extras (JAX, MLflow, a Ray cluster) instead, in environments of
+their own.
 """
 
 import os
@@ -19,11 +22,8 @@ def main(arguments):
 
     parser = argparse.ArgumentParser(prog="python tests", description=__doc__)
     parser.add_argument("--cpu", action="store_true", help="install no CUDA libraries")
-    parser.add_argument("--extras", action="store_true", help="test the optional extras instead")
+    parser.add_argument("--extras", action="store_true", help="test JAX, MLflow and Ray instead")
     options, for_pytest = parser.parse_known_args(arguments)
-    if options.extras:
-        print("There is no optional extra to test yet.")
-        return 0
     from dashboard import environment
 
     try:
@@ -33,6 +33,13 @@ def main(arguments):
         return 1
     except KeyboardInterrupt:
         return 130
+    if options.extras:
+        from tests.extras import environments
+
+        try:
+            return environments.run(python, for_pytest)
+        except KeyboardInterrupt:
+            return 130
     return check(str(python), for_pytest)
 
 

@@ -1,0 +1,92 @@
+"""Environments for the optional extras, in `.venv-extras/`, and the tests that run in them.
+
+Each lies over `.venv`: its own packages come first, everything else (TensorFlow alone is 1.9 GB) is seen
+through a `.pth` file. pip does not touch what lies outside the environment it installs into, so `.venv`
+never changes. Standard library only: `python tests` imports this before anything is installed.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dashboard import environment
+
+ROOT = environment.ROOT
+FOLDER = ROOT / ".venv-extras"
+CLIENTS = ("requirements-jax.txt", "requirements-mlflow.txt", "requirements-cluster.txt")
+SERVER = ("tests/extras/mlflow-server.txt",)
+NO_NAMESPACE = "this user may make no network namespace, and a Ray cluster is started in nothing less here."
+PARTS = {
+    "jax": {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},  # compiles faster
+    "mlflow": {},
+    "ray": {},
+}
+
+
+def run(main_python: Path, for_pytest: Sequence[str]) -> int:
+    """Make the environments and run the tests of every part; 0 if all passed.
+
+    Where they cannot be made (no network, no space), the tests are skipped with the reason, visibly; with
+    `FER_EXTRAS_REQUIRED=1`, as in `.ci/run`, that is a failure.
+    """
+    started = time.monotonic()
+    try:
+        clients = prepare("clients", CLIENTS, main_python)
+        server = prepare("mlflow-server", SERVER, main_python)
+    except environment.SetupError as error:
+        required = os.environ.get("FER_EXTRAS_REQUIRED") == "1"
+        print(f"{'FAILED' if required else 'SKIPPED'}: no test of an extra was run. {error}", flush=True)
+        return int(required)
+    print(f"The environments were ready after {time.monotonic() - started:.0f} s.", flush=True)
+    failed = False
+    for part, variables in PARTS.items():
+        print(f"--- extra: {part}", flush=True)
+        own = {"FER_EXTRAS": part, "FER_MLFLOW_SERVER": str(server), **variables}
+        command = [str(clients), "-m", "pytest", "tests/extras", "--durations=5", *for_pytest]
+        if part == "ray":
+            if subprocess.run(namespaced(["true"]), capture_output=True).returncode != 0:
+                required = os.environ.get("FER_EXTRAS_REQUIRED") == "1"
+                print(f"{'FAILED' if required else 'SKIPPED'}: {NO_NAMESPACE}", flush=True)
+                failed |= required
+                continue
+            command = namespaced(command)
+        failed |= subprocess.call(command, cwd=ROOT, env={**os.environ, **own}) != 0
+    print(f"The extras took {time.monotonic() - started:.0f} s.", flush=True)
+    return int(failed)
+
+
+def namespaced(command: Sequence[str]) -> list[str]:
+    """`command` in a network namespace that holds nothing but loopback (Linux).
+
+    `ray start` listens on every address of the machine for some of its ports, whatever it is told.
+    """
+    users = [] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--net", *users, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
+
+
+def prepare(name: str, files: Sequence[str], main_python: Path) -> Path:
+    """The Python of the environment `name`, made or brought up to date.
+
+    Raises:
+        SetupError: no network, no space.
+    """
+    venv = FOLDER / name
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        if not environment.works(venv):
+            environment.create(venv, print)
+        (_site_packages(venv) / "main.pth").write_text(f"{_site_packages(main_python.parent.parent)}\n")
+        if not environment.is_ready(venv, files, ROOT):
+            environment.install(venv, files, ROOT, print)
+    except OSError as error:
+        raise environment.SetupError(f"{venv} could not be written: {error}") from error
+    return environment.interpreter_of(venv)
+
+
+def _site_packages(venv: Path) -> Path:
+    if os.name == "nt":
+        return venv / "Lib" / "site-packages"
+    return venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

@@ -213,7 +213,7 @@ def _resumed(directory: Path, model: "keras.Model") -> list[dict[str, Any]]:
     last, history = directory / "last.keras", _read_history(directory / "history.csv")
     if not history or not last.exists():
         return []
-    stored = keras.saving.load_model(last)
+    stored = keras.saving.load_model(last, safe_mode=True)
     model.set_weights(stored.get_weights())
     model.optimizer.build(model.trainable_variables)
     for mine, its in zip(model.optimizer.variables, stored.optimizer.variables, strict=True):

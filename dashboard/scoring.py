@@ -1,6 +1,7 @@
 """Compare: the headline table, what differs by more than chance, under which protocol, and ensembles."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -166,22 +167,30 @@ def _protocol(chosen: Chosen) -> None:
 
 
 def ensemble(chosen: Chosen) -> None:
-    """Scores of the average and of the weighted average of all chosen runs."""
+    """Scores of the average and of the weighted average of the ticked runs."""
     if len(chosen.runs) < 2:
         st.info("Choose at least two runs.")
         return
-    found = cached.ensemble(chosen.directories, chosen.split, chosen.dataset)
-    named = {run.id: name for name, run in chosen.named}
+    ticked = st.pills("Members", chosen.names, selection_mode="multi", default=chosen.names, key="members")
+    members = replace(chosen, runs=tuple(run for name, run in chosen.named if name in ticked))
+    if len(members.runs) < 2:
+        st.info("Tick at least two members.")
+        return
+    found = cached.ensemble(members.directories, members.split, members.dataset)
     rows = []
-    shown = [("average of all", found["average"]), ("weighted average", found["weighted"])]
-    shown += list(chosen.reports.items())
-    for name, report in shown:
+    shown = [(f"average of {len(members.runs)}", found["average"]), ("weighted average", found["weighted"])]
+    for name, report in [*shown, *chosen.reports.items()]:
         if report:
-            rows.append({"model": name} | {key: report[key] for key, *_ in MEASURES if key in report})
-    decimals = {key: st.column_config.NumberColumn(title, format="%.4f") for key, title, *_ in MEASURES}
-    panels.table(pd.DataFrame(rows), "ensemble", column_config=decimals)
+            factors = {key: factor for key, _, factor, _ in MEASURES}
+            rows.append({"model": name} | {k: factors[k] * report[k] for k in factors if report.get(k)})
+    columns = {
+        key: st.column_config.NumberColumn(title, format=f"%.{decimals}f")
+        for key, title, _, decimals in MEASURES
+    }
+    panels.table(pd.DataFrame(rows), "ensemble", column_config=columns)
     if found["weights"]:
+        named = {run.id: name for name, run in members.named}
         weights = ", ".join(f"{panels.plain(named.get(r, r))} {w:.2f}" for r, w in found["weights"].items())
-        st.caption(f"Weights, fitted on the validation images that every run shares: {weights}.")
+        st.caption(f"Weights, fitted on the validation images that every member shares: {weights}.")
     else:
         st.caption(panels.plain(found["reason"]))

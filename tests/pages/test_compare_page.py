@@ -132,3 +132,31 @@ def test_a_renamed_run_has_its_new_name_in_the_verdicts(folders):
     verdicts = [text.value for text in page.markdown if "distinguish" in text.value or "better" in text.value]
     assert any("another" in verdict for verdict in verdicts)
     assert not any("first" in verdict for verdict in verdicts)
+
+
+def test_a_run_deleted_while_it_is_compared_leaves_the_others(folders):
+    page = compare(view="Confusion")
+    assert len(page.get("plotly_chart")) == 4
+    library.remove(folders[0].name)
+    page.run()
+    assert not page.exception
+    assert not page.error
+    assert len(page.get("plotly_chart")) == 3
+    library.restore(folders[0].name)
+    assert len(compare(view="Confusion").get("plotly_chart")) == 4
+
+
+def test_the_ensemble_is_that_of_the_ticked_runs(folders):
+    from fer.evaluation.comparison import compare as aligned
+    from fer.evaluation.ensemble import ensemble_reports
+
+    page = compare(view="Ensemble")
+    for members, count in ((folders, 3), (folders[:2], 2)):
+        expected = ensemble_reports(aligned(members))
+        table = page.dataframe[0].value.set_index("model")
+        assert table.loc[f"average of {count}", "accuracy"] == pytest.approx(
+            100 * expected["average"]["accuracy"]
+        )
+        assert len(table) == count + (2 if count == 3 else 3), "the average, the weighted one, every run"
+        by_label(page.button_group, "Members").set_value(list(NAMES[:2])).run()
+        assert not page.exception

@@ -40,10 +40,18 @@ def work(config, directory: Path, progress, should_stop):
             time.sleep(0.01)
         if config.get("fill_at") == epoch:
             _fill_the_disk(directory / "filler")
-        storage.write_bytes(directory / "best.keras", bytes([epoch % 256]) * config.get("best_bytes", 1000))
+        _save(config, directory / "best.keras", bytes([epoch % 256]) * config.get("best_bytes", 1000))
         storage.append_line(history, f"{epoch},{round(0.1 + epoch / 100, 4)}")
     _event(config, directory, "end")
     return {"stopped": False, "metrics": {"accuracy": 0.5, "nice": os.nice(0)}}
+
+
+def _save(config, path: Path, content: bytes) -> None:
+    """Replace the model; with `slow_save`, half of it is on the disk for so many seconds."""
+    with storage.replacing(path) as temporary, open(temporary, "wb", buffering=0) as file:
+        file.write(content[: len(content) // 2])
+        time.sleep(config.get("slow_save", 0))
+        file.write(content[len(content) // 2 :])
 
 
 def _mischief(config, directory: Path) -> None:

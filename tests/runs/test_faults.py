@@ -24,17 +24,29 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def half_saved(directory: Path) -> bool:
+    """Whether a part of a new model lies beside the old one."""
+    return any(part.suffix == ".keras" for part in directory.glob(f"{storage.STAGING_PREFIX}*"))
+
+
 def test_kill_9_of_the_trainer_at_twenty_random_moments(monkeypatch):
-    """Best loads, history equals the last completed epoch, `killed` within 5 s, and Resume goes on."""
+    """Best loads, history equals the last completed epoch, `killed` within 5 s, and Resume goes on.
+
+    Every second one is killed while half of a new model is on the disk.
+    """
     monkeypatch.setenv("FER_FAKE_GPUS", "4")
     chance = random.Random(5)
-    waiting = [start(seconds=0.01, epochs=100_000, best_bytes=500_000) for _ in range(20)]
-    slowest = 0.0
-    for run in waiting:
+    settings = {"seconds": 0.01, "epochs": 100_000, "best_bytes": 500_000}
+    waiting = [start(**settings, slow_save=0.2 * (number % 2)) for number in range(20)]
+    slowest, torn = 0.0, 0
+    for number, run in enumerate(waiting):
         until(lambda run=run: run.status().pid, 40)
         time.sleep(chance.random() * 0.4)
         pid = run.status().pid
+        if number % 2:
+            until(lambda run=run: half_saved(run.directory), 10, "a save")
         kill(pid)
+        torn += half_saved(run.directory)
         slowest = max(slowest, until(lambda run=run: run.status().state == "killed", 5, "killed"))
         found = run.status()
         assert found.pid is None
@@ -49,6 +61,7 @@ def test_kill_9_of_the_trainer_at_twenty_random_moments(monkeypatch):
             assert len(set(content)) == 1
             assert content[0] % 256 in (found.epoch % 256, (found.epoch - 1) % 256)
     assert slowest < 5
+    assert torn >= 8, "hardly any was killed while it saved"
     resumed = waiting[0]
     reached = resumed.status().epoch
     runs.resume(resumed)
@@ -242,7 +255,7 @@ def test_twenty_queued_runs_with_the_dispatcher_killed_twice(cache, monkeypatch,
     starts, ends = ([line[0] for line in lines if line[1] == what] for what in ("start", "end"))
     idle = [start_ - end for start_, end in zip(starts[1:], ends[:-1], strict=True)]
     print(f"idle between runs: median {sorted(idle)[len(idle) // 2]:.2f} s, longest {max(idle):.2f} s")
-    assert sorted(idle)[len(idle) // 2] < 2.0
+    assert max(idle) < 2.0, [round(seconds, 2) for seconds in idle]
 
 
 def test_a_dispatcher_killed_between_claim_and_start_loses_nothing():

@@ -4,9 +4,15 @@ A command is a `Command` in `COMMANDS`: name, help, arguments, `run(options, pro
 `text(result)` → what a person reads. Heavy imports stay inside the functions.
 """
 
-from fer.commands import data, results, system, training
+from fer.commands import data, generation, results, system, training
 from fer.commands.base import Command
 
-COMMANDS: tuple[Command, ...] = (*data.COMMANDS, *training.COMMANDS, *results.COMMANDS, *system.COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *data.COMMANDS,
+    *training.COMMANDS,
+    *results.COMMANDS,
+    *generation.COMMANDS,
+    *system.COMMANDS,
+)
 
 __all__ = ["COMMANDS", "Command"]

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from fer.commands.base import RUN, Command, Progress, argument, as_document, as_lines
-from fer.errors import UserError
+from fer.errors import UnknownName, UserError
 
 
 def recipes(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
@@ -84,9 +84,26 @@ def ablate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     config = recipe_config(options.recipe, dataset.fingerprint, **_settings(options.set))
     selection = open_selection(dataset, options.selection).reference if options.selection else ""
     denoised = open_dataset(options.denoised).fingerprint if options.denoised else ""
+    if options.generated:
+        identifier = ablations.start_remedies(config, options.generated, options.seeds, options.emotion)
+        planned = {row.variant: row.planned for row in ablations.remedies_table(identifier)}
+        return {"ablation": identifier, "variants": planned}
     identifier = ablations.start(config, options.seeds, selection, denoised)
     rows = ablations.table(identifier)
     return {"ablation": identifier, "variants": {row.variant: row.planned for row in rows}}
+
+
+def ablation(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from fer import ablations
+
+    rows = ablations.remedies_table if options.ablation.startswith(ablations.REMEDIES) else ablations.table
+    found = [asdict(row) for row in rows(options.ablation)]
+    if not found:
+        known = [*ablations.identifiers(), *ablations.identifiers(of_remedies=True)]
+        raise UnknownName("ablation", options.ablation, known)
+    return found
 
 
 def run_summary(run: Any) -> dict[str, Any]:
@@ -203,8 +220,17 @@ COMMANDS: tuple[Command, ...] = (
             argument("--seeds", type=int, default=3),
             argument("--selection", help="selection for the variant without outliers"),
             argument("--denoised", metavar="D2", help="denoised copy for that variant"),
+            argument(
+                "--generated",
+                metavar="SET",
+                help="instead: nothing, class weights, oversampling, SMOTE and this set of generated faces",
+            ),
+            argument("--class", dest="emotion", default="disgust", help="the class they are of"),
             argument("--set", action="append", default=[], metavar="key=value"),
         ),
+    ),
+    Command(
+        "ablation", "results of an ablation so far", ablation, as_lines, (argument("ablation", metavar="ID"),)
     ),
     Command("runs", "list runs", runs, as_lines),
     Command("show", "one run", show, _run_text, (RUN,)),

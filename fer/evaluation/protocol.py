@@ -139,6 +139,10 @@ def _warnings(run: TrainedRun, split: str, report: dict[str, Any] | None) -> lis
         found.append("Trained elsewhere, unknown data: leak status unknown. It may have seen these images.")
     elif run.hashes is None:
         found.append("The run does not record which pixels it saw, so leaked images cannot be counted.")
+    if run.config.get("generated"):
+        used = run.environment.get("generated") or run.config["generated"]
+        count = (run.environment.get("images") or {}).get("generated", 0)
+        found.append(f"{count:,} generated faces ({used}) trained it beside the real ones; these are real.")
     if len(run.classes) < len(EMOTIONS):
         found.append("Fewer classes make the task easier; compare with runs of the same classes.")
     if (run.config.get("split") or {}).get("scheme") == "64/16/20" and split == "test":

@@ -22,6 +22,7 @@ JOBS: dict[str, str] = {
     "estimate": "fer.training.estimate:run",
     "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
+    "diffusion": "fer.generation.training:run",
     "embedding": "fer.analysis.embedding:run",
     "features": "fer.evaluation.clusters:run",
     "imported": "fer.models.foreign:run",
@@ -33,7 +34,7 @@ JOBS: dict[str, str] = {
 WITH_NETWORK: tuple[str, ...] = ("train", "imported")
 """Kinds whose runs end with a network that can be judged, explained and asked."""
 
-OWN_PROGRESS = frozenset({"train"})
+OWN_PROGRESS = frozenset({"train", "diffusion"})
 """Kinds that write progress.json themselves; for the others the worker does."""
 
 

@@ -42,3 +42,27 @@ def ablation(
     if denoised:
         variants["denoised"] = replace(config, dataset=denoised, selection="")
     return {name: with_seeds(variant, seeds) for name, variant in variants.items()}
+
+
+def remedies(config: TrainConfig, emotion: str, images: int, generated: str) -> dict[str, TrainConfig]:
+    """`{variant: config}`: what can be done about a class with few images, the config as it is first.
+
+    Args:
+        config: one seed of the recipe.
+        emotion: the class.
+        images: how many of it train in the variants that add some, so that these compare.
+        generated: set whose faces make up the difference.
+
+    The base has no weights, repeats or generated faces, whatever the recipe says. "SMOTE" still has to be
+    told which run of the base to take the features from.
+    """
+    base = replace(
+        config, class_weights="none", oversample={}, smote="", generated="", generated_per_class=None
+    )
+    return {
+        "as it is": base,
+        "class weights": replace(base, class_weights="balanced"),
+        "oversampled": replace(base, oversample={emotion: images}),
+        "SMOTE": base,
+        "generated": replace(base, generated=generated),
+    }

@@ -50,6 +50,9 @@ class TrainConfig:
             both, each batch takes one of them.
         oversample: `{class: N}`: repeat a class's images up to N an epoch (each repeat is varied anew).
         smote: run whose features are balanced by SMOTE to train only the last layer; '' for off.
+        generated: set of generated faces (`name` or `name@version`) that trains too; '' for none. It never
+            validates or tests.
+        generated_per_class: at most this many of each class of it; None for all.
         hard_samples: epochs of retraining on wrongly classified images after the last phase; 0 for off.
         early_stopping_patience: epochs without improvement of `early_stopping_monitor` that end a phase;
             0 for off.
@@ -86,6 +89,8 @@ class TrainConfig:
     cutmix: float = 0.0
     oversample: dict[str, int] = field(default_factory=dict)
     smote: str = ""
+    generated: str = ""
+    generated_per_class: int | None = None
     hard_samples: int = 0
     early_stopping_patience: int = 0
     early_stopping_monitor: str = "val_accuracy"
@@ -101,7 +106,7 @@ class TrainConfig:
         self._check_how()
 
     def _check_what(self) -> None:
-        for name in ("dataset", "recipe", "selection", "smote"):
+        for name in ("dataset", "recipe", "selection", "smote", "generated"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > 200:
                 raise UserError(f"The setting {name} is {str(value)[:80]!r}; give a name.")
@@ -173,6 +178,14 @@ class TrainConfig:
         self._set("gradient_accumulation", steps)
         if self.limit is not None:
             self._set("limit", check_integer("limit", self.limit, 1, 10_000_000))
+        if self.generated_per_class is not None:
+            count = check_integer("number of generated faces", self.generated_per_class, 1, 1_000_000)
+            self._set("generated_per_class", count)
+        if self.generated and self.smote:
+            raise UserError(
+                f"SMOTE ({self.smote!r}) trains the last layer on features of real faces only; leave out "
+                f"the generated set {self.generated!r}, or SMOTE."
+            )
 
     @property
     def all_phases(self) -> tuple[Phase, ...]:

@@ -4,7 +4,7 @@ Everything random is a pure function of (seed, phase, epoch, step), so a resumed
 uninterrupted one would have seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,9 +27,11 @@ class TrainingData:
         dataset: the whole data set.
         selection: `name@version` of the selection used, '' for none.
         splits: `{'train', 'validation', 'test'}` int64 indices into the data set.
-        images: (N, 48, 48) uint8, all of the data set, in memory.
-        labels: (N,) int64 index into the config's classes, relabelled by the selection; -1 for others.
+        images: (N + G, 48, 48) uint8, all of the data set, in memory; behind them G generated faces.
+        labels: (N + G,) int64 index into the config's classes, relabelled by the selection; -1 for others.
         all_labels: (N,) uint8 index into `EMOTIONS`, relabelled by the selection.
+        generated: (G,) int64 positions of the generated faces, which no split contains.
+        generated_set: `name@version` of their set, '' for none.
     """
 
     dataset: Dataset
@@ -38,6 +40,13 @@ class TrainingData:
     images: np.ndarray
     labels: np.ndarray
     all_labels: np.ndarray
+    generated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    generated_set: str = ""
+
+    @property
+    def trained_on(self) -> np.ndarray:
+        """(M,) int64 positions in `images`: the split `train` and the generated faces."""
+        return np.concatenate([self.splits["train"], self.generated])
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,13 @@ class Batch:
     mixing: np.ndarray | None = None
 
 
-def load_data(config: TrainConfig, selection_reference: str = "") -> TrainingData:
-    """Open the config's data set, divide it and apply its selection.
+def load_data(
+    config: TrainConfig, selection_reference: str = "", generated_reference: str = ""
+) -> TrainingData:
+    """Open the config's data set, divide it, apply its selection and append its generated faces.
 
-    selection_reference: `name@version` that a resumed run began with; '' takes the config's, which
-    without a version means the latest.
+    selection_reference, generated_reference: `name@version` that a resumed run began with; '' takes the
+    config's, which without a version means the latest.
 
     Raises:
         DataError: the data set or selection is gone, or nothing is left to train or validate on.
@@ -73,21 +84,47 @@ def load_data(config: TrainConfig, selection_reference: str = "") -> TrainingDat
         splits = split_indices(dataset, config.split, selection, config.classes, config.limit)
         all_labels = np.asarray(dataset.labels if selection is None else selection.labels(dataset))
         images = np.array(dataset.images)
+        extra = _generated(config, generated_reference)
     except UserError as error:
         raise DataError(str(error), "Check the data set on the Data page, then start again.") from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"The data set {config.dataset} cannot be read ({error}).", "Import it again, then start again."
         ) from error
-    names = [config.classes.index(name) if name in config.classes else -1 for name in EMOTIONS]
+    names = np.array([config.classes.index(name) if name in config.classes else -1 for name in EMOTIONS])
+    faces, face_labels, reference = extra
+    known = names[face_labels] >= 0
     return TrainingData(
         dataset=dataset,
         selection="" if selection is None else selection.reference,
         splits=splits,
-        images=images,
-        labels=np.array(names)[all_labels],
+        images=np.concatenate([images, faces[known]]) if known.any() else images,
+        labels=names[np.concatenate([all_labels, face_labels[known]])],
         all_labels=all_labels,
+        generated=len(images) + np.arange(int(known.sum())),
+        generated_set=reference,
     )
+
+
+def _generated(config: TrainConfig, reference: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """(G, 48, 48) faces and (G,) labels of the config's generated set, and its `name@version`.
+
+    Raises:
+        UserError: no such set, or its generator learned from other images than this run trains on: it
+            could have seen the ones that validate this run.
+    """
+    if not config.generated:
+        return np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8), np.zeros(0, np.uint8), ""
+    from fer.generation.dataset import open_set
+
+    found = open_set(reference or config.generated)
+    if (found.dataset, found.split) != (config.dataset, config.split):
+        raise UserError(
+            f"The generator of {found.reference!r} had another data set or split, so it may have learned "
+            "from the images that validate this run. Train with its data set and split, or generate anew."
+        )
+    chosen = found.chosen(config.generated_per_class)
+    return found.images[chosen], found.labels[chosen], found.reference
 
 
 def class_weights(config: TrainConfig, labels: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ class Training:
         self.state = load_state(directory / "last") or State()
         self._show("preparing", now=True)
         backend.make_deterministic(config.seed, config.deterministic)
-        self.data = load_data(config, self._recorded_selection())
+        self.data = load_data(config, self._recorded("selection"), self._recorded("generated"))
         facts = records.environment(config, self.data, self.device, self.policy)
         records.write_inputs(directory, config, self.data, facts)
         self.model = base_network(config) if config.smote else network.build_network(config, self.policy)
@@ -115,10 +115,10 @@ class Training:
         self.events.close()
         return self._evaluate()
 
-    def _recorded_selection(self) -> str:
-        """The version of the selection this run began with; '' for a new run."""
+    def _recorded(self, what: str) -> str:
+        """The version of the selection or generated set this run began with; '' for a new run."""
         recorded = self.directory / "environment.json"
-        return str(read_json(recorded).get("selection", "")) if recorded.exists() else ""
+        return str(read_json(recorded).get(what, "")) if recorded.exists() else ""
 
     def _restore(self) -> None:
         """Continue the state on disk, if there is one: history rewritten, weights and random state back."""
@@ -177,7 +177,7 @@ class Training:
         if self.config.smote:
             features = BalancedFeatures(self.config, self.data, self.model, number, self.should_stop)
             return None if features.stopped else features
-        train = self.data.splits["train"]
+        train = self.data.trained_on
         weights = class_weights(self.config, self.data.labels[train])
         indices = train if self.state.hard is None else self.state.hard
         indices = oversampled(self.config, indices, self.data.labels) if phase.images == "all" else indices

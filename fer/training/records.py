@@ -87,7 +87,9 @@ def environment(config: TrainConfig, data: "TrainingData", device: str, policy: 
         "dataset": data.dataset.fingerprint,
         "dataset_name": data.dataset.name,
         "selection": data.selection,
-        "images": {name: len(indices) for name, indices in data.splits.items()},
+        "generated": data.generated_set,
+        "images": {name: len(indices) for name, indices in data.splits.items()}
+        | ({"generated": len(data.generated)} if len(data.generated) else {}),
     }
 
 

@@ -29,6 +29,10 @@ def base_network(config: TrainConfig) -> keras.Model:
 
     run = open_run(config.smote)
     base = run.train_config()
+    if run.status().active:
+        raise UserError(
+            f"SMOTE takes its features from run {run.name!r}, which is still training. Wait for it."
+        )
     for name in ("dataset", "model", "classes", "split", "selection", "limit", "preprocessing"):
         mine, theirs = getattr(config, name), getattr(base, name)
         if mine != theirs:

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, live, panels, running_again, state
+from dashboard import cached, charts, exporting, live, panels, running_again, state
 from fer.runs import (
     Run,
     all_tags,
@@ -92,6 +92,8 @@ def _files(run: Run) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+    if best.exists():
+        exporting.export(run)
 
 
 def _manage(run: Run) -> None:

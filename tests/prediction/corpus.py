@@ -8,6 +8,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 from fer.prediction.photo import _register_heif
@@ -64,6 +65,26 @@ def good_photos() -> dict[str, tuple[bytes, np.ndarray, float]]:
         ),
     }
     return cases
+
+
+def deep_photos() -> dict[str, tuple[bytes, np.ndarray]]:
+    """`{case: (file with 16 bits a channel, or 10 in HEIC, its pixels scaled to 8 bits)}`."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 65_536, (6, 8, 3), dtype=np.uint16)
+    fine = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
+    eight = np.round(fine / 257).astype(np.uint8)
+    alpha = np.full((240, 320, 1), 65_535, np.uint16)
+    png = {
+        "png rgb": cv2.imencode(".png", fine[..., ::-1])[1].tobytes(),
+        "png rgba": cv2.imencode(".png", np.concatenate([fine[..., ::-1], alpha], axis=2))[1].tobytes(),
+    }
+    cases = {case: (content, eight) for case, content in png.items()}
+    grey = fine[..., :1]
+    cases["png grey and alpha"] = (_deep_png(np.concatenate([grey, alpha], axis=2)), eight[..., :1])
+    heic = pillow_heif.from_bytes("RGB;16", (320, 240), np.ascontiguousarray(fine).tobytes())
+    buffer = BytesIO()
+    heic.save(buffer, quality=95)
+    return cases | {"heic": (buffer.getvalue(), eight)}
 
 
 def bad_photos() -> dict[str, bytes]:
@@ -128,6 +149,15 @@ def bomb_png(side: int) -> bytes:
     data = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _deep_png(values: np.ndarray) -> bytes:
+    """A PNG of (H, W, 2) uint16 grey levels and alpha; neither Pillow nor OpenCV writes those."""
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0)
+    data = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
 
 
 def _text_bomb(png: bytes) -> bytes:

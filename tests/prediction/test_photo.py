@@ -15,7 +15,7 @@ from fer.prediction import photo
 from fer.prediction.photo import decode_photo, read_photo
 from fer.storage import PROJECT
 
-from .corpus import bad_photos, bomb_png, encode, good_photos, picture, with_orientation
+from .corpus import bad_photos, bomb_png, deep_photos, encode, good_photos, picture, with_orientation
 
 GOOD = good_photos()
 BAD = bad_photos()
@@ -58,6 +58,14 @@ def test_sixteen_bits_are_scaled_not_clipped():
     levels = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (64, 1))
     pixels = decode_photo(encode(Image.fromarray(levels), "PNG", mode=""))
     assert np.abs(pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 0.02 * 255
+
+
+@pytest.mark.parametrize("case", ["png rgb", "png rgba", "png grey and alpha", "heic"])
+def test_more_than_eight_bits_equal_scaled_eight_bits(case):
+    fine, scaled = deep_photos()[case]
+    difference = np.abs(decode_photo(fine).astype(int) - scaled)
+    assert difference.mean() <= 0.02 * 255
+    assert case == "heic" or difference.max() <= 1
 
 
 def test_transparent_pixels_are_white():

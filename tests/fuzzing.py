@@ -106,13 +106,13 @@ def main() -> int:
     except ImportError:
         print("atheris is not installed (pip install atheris); hypothesis fuzzes in the tests all the same.")
         return 1
+    with atheris.instrument_imports(include=["fer", "zipfile", "csv", "PIL"]):
+        one(options.door, b"PK\x03\x04" if options.door in ("zip", "model") else b"")
     corpus = Path(tempfile.mkdtemp(prefix="fer-fuzz-"))
     for number, content in enumerate(seeds(options.door)):
         if len(content) <= SEEDS:
             (corpus / str(number)).write_bytes(content)
         one(options.door, content)
-    with atheris.instrument_imports(include=["fer", "zipfile", "PIL"]):
-        one(options.door, b"")
     limits = [f"-max_total_time={options.seconds}", f"-rss_limit_mb={LIMIT_MB}", "-timeout=20"]
     limits += [f"-artifact_prefix={options.out}/", f"-max_len={SEEDS}"]
     atheris.Setup([sys.argv[0], *limits, str(corpus)], lambda data: one(options.door, data))

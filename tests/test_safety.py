@@ -56,7 +56,9 @@ def _call(node: ast.Call) -> Iterator[str]:
         yield f"line {node.lineno} goes through a shell"
     if settings.get("unsafe_allow_html", "False") != "False" or "unsafe_allow_javascript" in settings:
         yield f"line {node.lineno} puts HTML of users on a page"
-    if name.endswith((".extractall", ".extract")) or name == "shutil.unpack_archive":
+    fixed = bool(node.args) and isinstance(node.args[0], ast.Constant)  # one member, named by us
+    checked = fixed or settings.get("filter") == "'data'"  # tarfile's own check of paths and links
+    if name == "shutil.unpack_archive" or (name.endswith((".extractall", ".extract")) and not checked):
         yield f"line {node.lineno} unpacks an archive into a folder"
 
 
@@ -67,7 +69,7 @@ def test_nothing_unsafe_is_written(path: Path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_of_pages_make_no_html_of_text(path: Path):
-    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"innerHTML = '[^'$]*';", "", path.read_text(encoding="utf-8"))  # a fixed piece of HTML
     assert not re.search(
         r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function)", text
     )

@@ -4,8 +4,8 @@
 
 Imports folders of synthetic JPEGs (a third of `--images`, then all) in processes of their own and prints time
 and memory per 100,000 images: anonymous memory, which the system cannot take back (pixels that lie in a file
-are cache, which it can). Then sends stub runs through the queue with eight pretended GPUs, and adds up the
-folders of real trainings. Ends with status 1 when memory is not flat or a gap between runs is above 2 s.
+are cache, which it can). Then sends stub runs through the queue with eight pretended GPUs and with one, and
+adds up the folders of real trainings. Ends with status 1 when memory is not flat or one slot idles above 2 s.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def main() -> int:
     missed = 0
     with tempfile.TemporaryDirectory(prefix="fer-benchmark-") as scratch:
         missed += importing(Path(scratch), options.images)
-        missed += queue(Path(scratch) / "queue", options.runs)
+        queue(Path(scratch) / "eight", options.runs, GPUS)
+        missed += queue(Path(scratch) / "one", 10, 1)
     if options.cache:
         storage_per_run(options.cache)
     return 1 if missed else 0
@@ -125,10 +126,13 @@ def child(source: Path) -> int:
     return 0
 
 
-def queue(cache: Path, count: int) -> int:
-    """Stub runs of half a second on eight pretended GPUs: how fast they enter, how long a slot idles."""
+def queue(cache: Path, count: int, slots: int) -> int:
+    """Stub runs of half a second on pretended GPUs: how fast they enter, how long a slot idles.
+
+    With more slots than processor cores the starts of the processes compete: only one slot has a limit.
+    """
     cache.mkdir()
-    os.environ |= {"FER_CACHE": str(cache), "FER_FAKE_GPUS": str(GPUS), "FER_DISPATCHER_IDLE": "2"}
+    os.environ |= {"FER_CACHE": str(cache), "FER_FAKE_GPUS": str(slots), "FER_DISPATCHER_IDLE": "2"}
     os.environ["FER_TEST_JOBS"] = "train=tests.runs.stub_jobs:work"
     from fer import runs
     from tests.runs.runkit import events
@@ -151,9 +155,9 @@ def queue(cache: Path, count: int) -> int:
             ends[device] = moment
     idle, longest = statistics.median(gaps), max(gaps)
     print(
-        f"queue: {count} runs entered in {entered:.1f} s, all {sorted(states)} after {took:.1f} s on {GPUS} "
-        f"pretended GPUs: {60 * count / took:.0f} runs a minute; a slot idles {idle:.2f} s between runs "
-        f"(longest {longest:.2f} s, limit 2)",
+        f"queue: {count} runs entered in {entered:.1f} s, all {sorted(states)} after {took:.1f} s on {slots} "
+        f"pretended GPU{'s' * (slots > 1)}: {60 * count / took:.0f} runs a minute; a slot idles {idle:.2f} s "
+        f"between runs (longest {longest:.2f} s{', limit 2' if slots == 1 else ''})",
         flush=True,
     )
     return int(states != {"finished"} or longest > 2)

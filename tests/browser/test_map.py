@@ -30,6 +30,9 @@ PIXELS = """(canvas) => {
 def test_hovering_shows_the_face(page: Page, demo_dataset, dashboard: str):
     found = compute_embedding(demo_dataset, limit=60)
     assert found is not None
+    page.set_viewport_size(
+        {"width": 1440, "height": 1500}
+    )  # the whole chart: the pointer cannot leave the window
     driver.visit(page, f"{dashboard}/explore?look=Map")
     driver.assert_no_exception(page)
     page.locator(".st-key-map .js-plotly-plot[data-faces=ready]").wait_for()

@@ -167,6 +167,65 @@ def test_the_percentile_flags_its_share_and_drop_all_marks_exactly_those(demo_da
     assert len(open_selection(demo_dataset, "cleaned").dropped) == 0
 
 
+def test_outliers_are_sorted_and_shown_beside_the_kept_ones(demo_dataset, scored):
+    train = demo_dataset.indices("train")
+    page = open_page("outliers")
+    by_label(page.selectbox, "Sorted by").set_value("lowest error first").run()
+    assert not page.exception
+    expected = np.sort(scored[train[scored[train] > np.percentile(scored[train], 98)]])
+    grids = [str(element.proto) for element in page.get("html")]
+    assert sum(f"{expected[0]:.4f}" in grid for grid in grids) == 1
+    assert not any(f"{expected[-1]:.4f}" in grid for grid in grids)
+    by_label(page.button_group, "Show").set_value("Both").run()
+    assert not page.exception
+    captions = [caption.value for caption in page.caption]
+    assert any(c.startswith(f"Flagged: {len(expected):,} images, 12") for c in captions), captions
+    assert any(c.startswith(f"Kept: {len(train) - len(expected):,} images, 12") for c in captions), captions
+
+
+def test_marks_survive_other_pages_and_another_tab(demo_dataset, scored):
+    page = open_page("outliers")
+    by_label(page.button_group, "Tick faces").set_value([1, 3]).run()
+    by_label(page.text_input, "Reason").set_value("a drawing").run()
+    by_label(page.button, "Drop ticked").click().run()
+    other = open_page("outliers")  # a second tab, while the first goes elsewhere and back
+    by_label(other.button_group, "Tick faces").set_value([2]).run()
+    by_label(other.button, "Keep ticked").click().run()
+    page.switch_page("../pages/explore.py").run()
+    page.switch_page("../pages/outliers.py").run()
+    train = demo_dataset.indices("train")
+    first = train[np.argsort(-scored[train])][:3]
+    decided = open_selection(demo_dataset, "cleaned").decisions
+    assert [decided[int(i)].action for i in first] == ["drop", "keep", "drop"]
+    assert decided[int(first[0])].reason == "a drawing"
+    shown = "".join(str(element.proto) for element in page.get("html"))
+    assert shown.count("dropped</figcaption>") == 2
+    assert shown.count("kept</figcaption>") == 1
+
+
+def test_a_group_of_copies_is_marked_as_one(demo_dataset):
+    from fer.data.audit import exact_groups
+
+    group = next(group for group in exact_groups(demo_dataset) if group.conflicts)
+    page = open_page("data", part="Audit")
+    assert not page.exception
+    for button in (b for b in page.button if b.key == f"Keep the first alone-Conflicting-{group.number}"):
+        button.click()
+    page.run()
+    assert not page.exception
+    assert list(open_selection(demo_dataset, "cleaned").dropped) == sorted(group.members[1:])
+
+
+def test_all_faces_of_a_split_in_pages(demo_dataset):
+    page = open_page("explore", look="Samples", samples="All in pages")
+    assert not page.exception
+    count = len(demo_dataset.indices("train"))
+    assert any(c.value == f"{count:,} images, 100 on this page" for c in page.caption)
+    (grid,) = [str(element.proto) for element in page.get("html")]
+    assert grid.count("<figure") == 100
+    assert grid.count("background-image") == 1
+
+
 def test_compare_shows_the_numbers_of_the_report(cache_with_run, trained_run):
     from fer.evaluation.report import run_report
 

@@ -33,7 +33,8 @@ def choose_engine() -> None:
         if fixed:
             st.caption("Set by FER_ENGINE when this dashboard was started.")
         folder = "on a shared folder" if now["shared"] else "sent there and fetched back"
-        st.caption(f"Cluster: {panels.plain(now['address'])}; data and runs are {folder}.")
+        address = now["address"].replace("`", "")
+        st.caption(f"Cluster: `{address}`; data and runs are {folder}.")
         st.caption("To change the address: `python -m fer engine ray --address http://127.0.0.1:8265`")
 
 

@@ -1,9 +1,9 @@
 """A Ray cluster: each training is one Ray Job, which waits there for a GPU or for a node's processor.
 
 Here is what the dashboard and the command line call; it only reads and writes the run's folder. The talking
-is done by one process of its own (`ray_follower`, the only code that imports ray), which anybody starts and
-anybody may kill: everything it knows is in the run's `status.json` and `cluster.json`. On the node,
-`ray_node` does the work with the same supervisor and worker as the local engine.
+is done by one process of its own (`ray_follower`, through `ray_jobs`, the only code that imports ray), which
+anybody starts and anybody may kill: everything it knows is in the run's `status.json` and `cluster.json`. On
+the node, `ray_node` does the work with the same supervisor and worker as the local engine.
 
 | file | written by | content |
 |---|---|---|
@@ -74,9 +74,13 @@ def status_of(directory: Path, config: dict[str, Any], record: dict[str, Any]) -
         reason = problem
     elif record.get("state") == "queued":
         waiting = "Waiting in the cluster until a GPU or a processor is free."
-        reason = {"PENDING": waiting, "RUNNING": f"Starting on {node}."}.get(
-            str(facts.get("state")), "On its way to the cluster."
-        )
+        known = {
+            "": "On its way to the cluster.",
+            "SENDING": "On its way to the cluster.",
+            "PENDING": waiting,
+        }
+        known["RUNNING"] = f"Starting on {node}."
+        reason = known.get(str(facts.get("state") or ""), f"Ended on {node}.")
     elif record.get("state") == "running" and facts.get("fetching"):
         reason = f"Ended on {node}; its files are being fetched."
     return truth.known(directory, config, record | {"reason": reason, "node": node, "ending": True})

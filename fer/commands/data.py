@@ -82,11 +82,11 @@ def outliers(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     begin = time.perf_counter()
     percentile = checked_percentile(options.percentile)
     dataset = open_dataset(options.dataset)
-    scores = load_scores(dataset)
+    scores = load_scores(dataset, options.detector)
     if scores is None:
-        run = create_run({"dataset": dataset.fingerprint, "detectors": ["autoencoder"]}, kind="outliers")
+        run = create_run({"dataset": dataset.fingerprint, "detectors": [options.detector]}, kind="outliers")
         run_here(run, progress=progress)
-        status, scores = run.status(), load_scores(dataset)
+        status, scores = run.status(), load_scores(dataset, options.detector)
         if scores is None:
             raise UserError(f"Run {run.id} {status.state}: {status.reason} {status.remedy}")
     found = flag(dataset, scores, percentile)
@@ -171,7 +171,15 @@ COMMANDS: tuple[Command, ...] = (
         "fit the autoencoder once, score train, flag the strangest images",
         outliers,
         as_document,
-        (DATASET, argument("--percentile", type=float, default=98.0, help="90 to 99.9")),
+        (
+            DATASET,
+            argument("--percentile", type=float, default=98.0, help="90 to 99.9"),
+            argument(
+                "--detector",
+                default="autoencoder",
+                help="autoencoder, code distance (finds covered faces too), pca, isolation forest",
+            ),
+        ),
     ),
     Command(
         "selection",

@@ -60,7 +60,7 @@ def generate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         **samples.settings,
         "seconds": seconds,
         "nearest": [float(d) for d in nearest(training, samples.images)[1][:, 0]],
-        "near_copy_below": near_distance(training),
+        "near_copy_below": near_distance(training) if len(training) > 2 else None,
         "out": "",
     }
     if options.out:

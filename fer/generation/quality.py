@@ -138,7 +138,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     The last trace is the sum of the singular values of A Bᵀ for the centred and scaled rows A and B
     (Σ = AᵀA); the triangular factors of A and B, of size min(N, D), have the same ones.
     """
-    first, second = (np.linalg.qr(_centred(np.asarray(x, np.float64)), mode="r") for x in (a, b))
+    first, second = (np.linalg.qr(_centred(np.asarray(x, np.float64))).R for x in (a, b))
     shift = np.square(a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)).sum()
     cross = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(max(shift + np.square(first).sum() + np.square(second).sum() - 2 * cross, 0.0))

@@ -103,9 +103,9 @@ class DiffusionTraining:
     def run(self) -> dict[str, Any]:
         """All epochs that are left; `{"stopped", "metrics"}`."""
         self._restore()
-        records_written = self.directory / "environment.json"
-        if not records_written.exists():
-            storage.write_json(records_written, self._facts())
+        recorded = self.directory / "environment.json"
+        if not recorded.exists():
+            storage.write_json(recorded, self._facts())
         while self.state.epoch < self.config.epochs:
             if not self._epoch():
                 return {"stopped": True, "metrics": self._metrics()}

@@ -81,3 +81,23 @@ def test_probabilities_are_sorted_with_the_true_class_marked():
 def test_every_axis_is_named(figure):
     assert figure.layout.xaxis.title.text
     assert figure.layout.yaxis.title.text
+
+
+def test_every_cell_of_a_confusion_matrix_has_a_marker_to_click():
+    """Browsers report no click on a heat map."""
+    matrix = np.arange(49).reshape(7, 7)
+    figure = result_charts.confusion(matrix, normalised=False, chosen=("fear", "sad"))
+    markers = figure.data[1]
+    cells = {(x, y): tuple(c[:3]) for x, y, c in zip(markers.x, markers.y, markers.customdata, strict=True)}
+    assert len(cells) == 49
+    assert cells[("sad", "fear")] == ("fear", "sad", 2 * 7 + 5), "x is predicted, y is true"
+    (outline,) = figure.layout.shapes
+    assert (outline.x0 + 0.5, outline.y0 + 0.5) == (EMOTIONS.index("sad"), EMOTIONS.index("fear"))
+
+
+def test_accuracy_against_a_property_has_a_line_and_intervals_for_every_run():
+    bins = [{"mean": 1.0, "accuracy": 0.5, "interval": [0.4, 0.7]}]
+    first, second = result_charts.accuracy_by({"a": bins, "b": bins}, "outlier error").data
+    assert (first.name, list(first.y)) == ("a", [50])
+    np.testing.assert_allclose([first.error_y.array[0], first.error_y.arrayminus[0]], [20, 10])
+    assert second.name == "b"

@@ -22,10 +22,11 @@ with settings:
             "Start training", type="primary", icon=":material/play_arrow:", width="stretch"
         )
     if started and config is not None:
-        run = create_run(config.to_json(), kind="train", name=name or None, recipe=recipe, repeat_after=5)
-        submit(run)
-        st.session_state[state.WATCHED] = run.id
-        st.toast(f"{run.name} is in the queue.", icon=":material/schedule:")
+        with panels.errors_shown():
+            run = create_run(config.to_json(), kind="train", name=name or None, recipe=recipe, repeat_after=5)
+            submit(run)
+            st.session_state[state.WATCHED] = run.id
+            st.toast(f"{run.name} is in the queue.", icon=":material/schedule:")
 
 with watching:
     live.watch_latest()

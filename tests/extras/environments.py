@@ -7,7 +7,6 @@ never changes. Standard library only: `python tests` imports this before anythin
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,19 +73,22 @@ def prepare(name: str, files: Sequence[str], main_python: Path) -> Path:
         SetupError: no network, no space.
     """
     venv = FOLDER / name
+    python = environment.interpreter_of(venv)
     try:
         FOLDER.mkdir(exist_ok=True)
         if not environment.works(venv):
-            environment.create(venv, print)
-        (_site_packages(venv) / "main.pth").write_text(f"{_site_packages(main_python.parent.parent)}\n")
+            print(f"Creating the virtual environment {venv} …", flush=True)
+            subprocess.run([str(main_python), "-m", "venv", "--clear", str(venv)], check=True)
+        (_packages_of(python) / "main.pth").write_text(f"{_packages_of(main_python)}\n", encoding="utf-8")
         if not environment.is_ready(venv, files, ROOT):
             environment.install(venv, files, ROOT, print)
-    except OSError as error:
-        raise environment.SetupError(f"{venv} could not be written: {error}") from error
-    return environment.interpreter_of(venv)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise environment.SetupError(f"{venv} could not be made: {error}") from error
+    return python
 
 
-def _site_packages(venv: Path) -> Path:
-    if os.name == "nt":
-        return venv / "Lib" / "site-packages"
-    return venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+def _packages_of(python: Path) -> Path:
+    """Where an environment's packages lie, as its own Python says."""
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([str(python), "-I", "-c", script], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())

@@ -75,10 +75,11 @@ def batch(runs: list[Run]) -> None:
     results = _results(files, runs, chosen)
     found = [face for result in results for face in result.faces]
     failed = sum(result.error is not None for result in results)
-    st.caption(
-        f"{len(results)} photos, {len(found)} faces"
-        + (f"; {failed} without one, the table says why." if failed else ".")
-    )
+    st.caption(f"{len(results)} photos, {len(found)} faces" + (f"; {failed} without one." if failed else "."))
+    if failed:
+        with st.expander("Why there is no face", icon=":material/face_retouching_off:"):
+            reasons = [f"- {panels.plain(r.name)}: {panels.plain(r.error)}" for r in results if r.error]
+            st.markdown("\n".join(reasons[:SHOWN]))
     frame = pd.DataFrame(table_rows(results))
     whole = frame.columns.intersection(["face", "x", "y", "width", "height"])
     frame[whole] = frame[whole].astype("Int64")  # rows without a face have no numbers
@@ -95,15 +96,7 @@ def batch(runs: list[Run]) -> None:
         key="table-batch",
         placeholder="–",
         row_height=56,
-        column_order=[
-            "picture",
-            "file",
-            "emotion",
-            "confidence",
-            "sure",
-            *(["error"] * (failed > 0)),
-            *EMOTIONS,
-        ],
+        column_order=["picture", "file", "emotion", "confidence", "sure", *EMOTIONS],
         column_config=decimals
         | {"picture": st.column_config.ImageColumn("face", help="What the models see, 48 × 48 pixels")},
     )

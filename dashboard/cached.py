@@ -335,3 +335,19 @@ def disk_use() -> list[Any]:
     from fer.disk_use import disk_use as compute
 
     return compute()
+
+
+def generator(run: Any, weights: str) -> Any:
+    """`fer.generation.generators.Generator` of a diffusion run, its network loaded and compiled once."""
+    path = run.directory / f"{weights}.keras"
+    return _generator(str(run.directory), weights, path.stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the generator …")
+def _generator(directory: str, weights: str, changed: int) -> Any:
+    from pathlib import Path
+
+    from fer.generation.generators import Generator
+    from fer.runs import open_run
+
+    return Generator(open_run(Path(directory).name), weights)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard import cached, charts, panels, state
+from dashboard import cached, charts, panels, state, strips
 from fer.errors import UserError
 from fer.runs import Run, create_run, ensure_dispatcher, list_runs, open_run, resume, stop, submit
 
@@ -66,6 +66,7 @@ def _show(run_id: str, was_active: bool) -> None:
     state_line(run)
     _progress(run)
     _curves(run)
+    strips.show(run)
     with st.expander("Log", icon=":material/terminal:"):
         st.code(run.log_tail(30) or "Nothing yet.", language=None)
 

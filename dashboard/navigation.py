@@ -40,6 +40,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("runs", "Runs", ":material/list_alt:", "Experiments", "Every training, its state and its log."),
     PageSpec("compare", "Compare", ":material/balance:", "Results", "Trained models side by side."),
     PageSpec("explain", "Explain", ":material/visibility:", "Results", "Where a model looks."),
+    PageSpec("generate", "Generate", ":material/face_5:", "Try it", "Faces drawn by a diffusion model."),
     PageSpec("predict", "Predict", ":material/add_a_photo:", "Try it", "The expression in a photo of yours."),
 )
 # fmt: on

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer.data.dataset import Dataset, open_dataset
-from fer.data.splits import split_indices
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownName, UserError
 from fer.generation.config import DiffusionConfig
+from fer.generation.division import divide
 
 if TYPE_CHECKING:
     from fer.generation.sampling import Sampler, Samples
@@ -63,8 +63,7 @@ class Generator:
     def training_images(self, emotion: str | None = None) -> np.ndarray:
         """(N, 48, 48) uint8 images it learned from, of one class or all."""
         dataset = self.dataset()
-        config = self.config
-        train = split_indices(dataset, config.split, classes=config.classes, limit=config.limit)["train"]
+        train = divide(dataset, self.config)["train"]
         if emotion is not None:
             train = train[dataset.labels[train] == EMOTIONS.index(emotion)]
         return np.asarray(dataset.images[train])

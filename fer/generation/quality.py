@@ -66,14 +66,14 @@ def judge(generator: Any, samples: np.ndarray, classes: Sequence[str], classifie
         UserError: a classifier of other images, or fewer than 8 faces on either side.
     """
     from fer.data.dataset import open_dataset
-    from fer.data.splits import split_indices
     from fer.generation.config import DiffusionConfig
+    from fer.generation.division import divide
 
     config = DiffusionConfig.from_json(generator.config)
     _check_classifier(config, classifier, classes)
     dataset = open_dataset(config.dataset)
     asked = sorted(set(classes), key=EMOTIONS.index)
-    parts = split_indices(dataset, config.split, classes=asked, limit=config.limit)
+    parts = divide(dataset, config, asked)
     held_out = np.concatenate([parts["validation"], parts["test"]])
     reader = FeatureReader(classifier)
     found, chosen = reader.read(samples)

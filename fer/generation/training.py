@@ -22,11 +22,11 @@ import numpy as np
 
 from fer import backend, storage
 from fer.data.dataset import Dataset, open_dataset
-from fer.data.splits import split_indices
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.generation import network
 from fer.generation.config import DiffusionConfig
+from fer.generation.division import divide
 from fer.generation.sampling import Sampler
 from fer.models.loading import save_model
 from fer.training import records
@@ -86,7 +86,7 @@ class DiffusionTraining:
         self._show("preparing", now=True)
         backend.make_deterministic(config.seed, False)
         self.dataset = _dataset(config)
-        self.parts = split_indices(self.dataset, config.split, classes=config.classes, limit=config.limit)
+        self.parts = divide(self.dataset, config)
         self.images = Images(config, self.dataset, self.parts["train"])
         self.validation = Images(config, self.dataset, self.parts["validation"][:VALIDATION_IMAGES])
         self.model = network.build(

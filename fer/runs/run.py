@@ -164,7 +164,7 @@ def open_run(key: str | Run) -> Run:
     if key in (STARTER, STARTER_NAME):
         return _starter()
     if (
-        re.fullmatch(r"[\w .-]+", key)
+        re.fullmatch(r"[\w .-]{1,100}", key, re.ASCII)
         and (folder := runs_directory() / key).is_dir()
         and not key.startswith(".")
     ):

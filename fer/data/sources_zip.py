@@ -44,7 +44,7 @@ def collect_zip(file: IO[bytes], progress: Progress) -> Collected:
             if tables and not any(_path(m).lower().endswith((".jpg", ".jpeg", ".png")) for m in members):
                 return _collect_table(archive, tables, progress)
             return collect([(_path(member), _reader(archive, member)) for member in members], progress)
-    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, zlib.error) as error:
         raise UserError(f"The zip is damaged and cannot be opened ({error}). Fetch it again.") from error
 
 
@@ -117,7 +117,15 @@ def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], b
             raise UserError(f"file of {member.file_size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         try:
             return archive.read(member)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, struct.error) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            RuntimeError,
+            struct.error,
+        ) as error:
             raise UserError(f"damaged in the zip ({error})") from error
 
     return read

@@ -49,7 +49,15 @@ def check_archive(source: Path, target: Path) -> None:
             weights = target.parent / "model.weights.h5"
             with open(weights, "wb") as file:
                 _copy(archive, members["model.weights.h5"], file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        struct.error,
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:
         raise damaged(error) from error
     check_sizes(config, check_weights(weights))
     with zipfile.ZipFile(target, "w") as archive:

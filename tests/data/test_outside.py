@@ -138,3 +138,14 @@ def test_a_disk_that_really_fills_is_one_sentence_and_leaves_what_was_there(tmp_
     assert "first" in done.stdout
     assert "second" not in done.stdout
     assert list_datasets() == []
+
+
+def test_an_entry_before_the_start_of_the_file_found_by_fuzzing():
+    """Python's zipfile raises `ValueError: negative seek value` for it; atheris found that in a minute."""
+    files = release_files(2)
+    whole = zipped(files)
+    result = import_source(b"PK\x03\x04" + whole[1500:])
+    assert len(result.dataset) + len(result.quarantined) == len(files)
+    reasons = [entry["reason"] for entry in result.quarantined]
+    assert reasons
+    assert all("damaged in the zip" in reason for reason in reasons)

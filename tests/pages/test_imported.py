@@ -35,7 +35,7 @@ def test_the_form_brings_a_network_in_and_it_runs_everywhere(demo_dataset, queue
         demo_dataset.fingerprint,
     )
     assert queued == [("evaluate", {"dataset": demo_dataset.fingerprint, "run": run.id, "split": "test"})]
-    evaluate_run(run.directory)
+    evaluate_run(run.directory, splits=("test",))
     for name in ("compare", "explain", "predict", "runs"):
         page = open_page(name, runs="from elsewhere", run="from elsewhere")
         assert not page.exception, name

@@ -1,0 +1,179 @@
+"""Training and sampling: learning by heart, resuming, determinism, the strip, the U-Net itself."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from keras import ops
+
+from fer.data.dataset import Dataset
+from fer.errors import UserError
+from fer.generation import network
+from fer.generation.config import DiffusionConfig
+from fer.generation.generators import Generator
+from fer.generation.quality import nearest
+from fer.generation.sampling import Draws, Sampler, _loop
+from fer.generation.schedule import Schedule
+from fer.generation.training import DiffusionTraining, Images
+from fer.models.loading import load_model
+from tests.generation.conftest import bars, small
+
+
+def train(config: DiffusionConfig, directory: Path, **options: object) -> DiffusionTraining:
+    directory.mkdir(exist_ok=True)
+    training = DiffusionTraining(config, directory, **options)
+    training.result = training.run()
+    return training
+
+
+def history(directory: Path) -> np.ndarray:
+    with open(directory / "history.csv", newline="", encoding="utf-8") as file:
+        return np.array(
+            [[float(row[k]) for k in ("epoch", "loss", "val_loss")] for row in csv.DictReader(file)]
+        )
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """A `should_stop` that turns True at its call number `steps`."""
+    calls = iter(range(steps))
+    return lambda: next(calls, None) is None
+
+
+def test_the_network_has_about_2_4_million_parameters_and_starts_at_zero():
+    model = network.build(classes=2)
+    assert model.count_params() == 2_390_305 + 3 * network.EMBEDDING
+    images = np.random.default_rng(0).standard_normal((2, 48, 48, 1)).astype(np.float32)
+    noise = model([images, np.array([0, 999]), np.array([0, 2])])
+    assert noise.shape == (2, 48, 48, 1)
+    assert not np.any(np.asarray(noise))
+    assert any("attention" in layer.name for layer in model.layers)
+
+
+@pytest.mark.parametrize(("method", "steps"), [("ddim", 10), ("ddpm", 100)])
+def test_sampling_finds_the_image_that_an_exact_predictor_knows(method: str, steps: int):
+    """With ε̂ = (x_t - √ᾱ_t x_0) / √(1-ᾱ_t) every path ends at x_0, whatever the noise was."""
+    schedule = Schedule("cosine", 100)
+    image = (bars(1)[..., None].astype(np.float32) / 127.5 - 1) * 0.9
+    draws = Draws(0, np.arange(2))
+    kept = schedule.kept.astype(np.float32)
+
+    def exact(x, t):
+        share = ops.take(kept, t)
+        return (x - ops.sqrt(share) * image) / ops.sqrt(1 - share)
+
+    coefficients = ops.convert_to_tensor(schedule.coefficients(steps, method))
+    visited = ops.convert_to_tensor(schedule.visited(steps).astype(np.int32))
+    start, noise = ops.convert_to_tensor(draws.normal()), ops.convert_to_tensor(draws.several(steps))
+    found = np.asarray(_loop(exact, start, noise, visited, coefficients))
+    np.testing.assert_allclose(found, np.repeat(image, 2, axis=0), atol=1e-3)
+
+
+def test_resumed_equals_uninterrupted(eight: Dataset, tmp_path: Path):
+    config = small(eight, epochs=4, batch_size=4, dropout=0.2, flip=True)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(config, whole)
+    stops = 0
+    for steps in (1, 3, 5):  # within an epoch, in validation, across epochs
+        stops += train(config, cut, should_stop=after(steps)).result["stopped"]
+    assert stops == 3
+    finished = train(config, cut)
+    assert not finished.result["stopped"]
+    np.testing.assert_allclose(history(cut), history(whole), rtol=0, atol=1e-5)
+    for file in ("best.keras", "last.keras"):
+        first, second = (load_model(folder / file).get_weights() for folder in (whole, cut))
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+    assert not train(config, cut).result["stopped"]  # a finished one is not repeated
+    assert len(history(cut)) == 4
+
+
+def test_the_same_seed_draws_the_same_faces_whatever_is_drawn_with_them(eight: Dataset):
+    config = small(eight)
+    model = network.build(100, 2, (8, 8))
+    for variable in model.trainable_variables:  # away from zero
+        variable.assign(variable + 0.02)
+    sampler = Sampler(model, config.noise, config.classes)
+    first = sampler.sample("fear", 3, seed=5, steps=25)
+    again = sampler.sample("fear", 3, seed=5, steps=25)
+    np.testing.assert_array_equal(first.images, again.images)
+    alone = sampler.sample("fear", 1, seed=5, steps=25)
+    assert np.abs(alone.images[0].astype(int) - first.images[0]).max() <= 1
+    assert (sampler.sample("fear", 3, seed=6, steps=25).images != first.images).any()
+    assert first.trajectory.shape[1:] == (3, 48, 48)
+    assert len(first.trajectory) > 5
+    np.testing.assert_array_equal(first.trajectory[-1], first.images)
+    ancestral = sampler.sample("fear", 2, seed=5, steps=100, method="ddpm")
+    np.testing.assert_array_equal(
+        ancestral.images, sampler.sample("fear", 2, seed=5, steps=100, method="ddpm").images
+    )
+    told = sampler.sample("fear", 2, seed=5, steps=25, guidance=0)
+    other = sampler.sample("disgust", 2, seed=5, steps=25, guidance=0)
+    np.testing.assert_array_equal(told.images, other.images)  # guidance 0 ignores the class
+    with pytest.raises(UserError, match="happy"):
+        sampler.sample("happy")
+
+
+def test_strips_of_samples_are_left_every_nth_epoch(eight: Dataset, tmp_path: Path):
+    train(small(eight, epochs=3, samples_every=2), tmp_path / "run")
+    strips = sorted((tmp_path / "run" / "samples").iterdir())
+    assert [path.name for path in strips] == ["epoch-0002.png", "epoch-0003.png"]
+    assert cv2.imread(str(strips[0]), cv2.IMREAD_GRAYSCALE).shape == (48, 8 * 48)
+
+
+def test_batches_hold_the_noise_they_ask_for_and_hide_some_classes(eight: Dataset):
+    config = small(eight, unconditional=0.5, batch_size=64)
+    images = Images(config, eight, eight.indices("train"))
+    batch = images.batch(0, 0)
+    noisy, t, classes = batch.inputs
+    kept = config.noise.kept[t][:, None, None, None]
+    clean = (noisy - np.sqrt(1 - kept) * batch.noise) / np.sqrt(kept)
+    early = t < 50
+    found = np.rint((clean[early, ..., 0] + 1) * 127.5)
+    assert nearest(bars(), np.clip(found, 0, 255).astype(np.uint8))[1].max() < 1
+    assert 0.3 < np.mean(classes == 2) < 0.7
+    again = images.batch(0, 0)
+    np.testing.assert_array_equal(again.noise, batch.noise)
+    assert (images.batch(0, 1).noise != batch.noise).any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": ()},
+        {"classes": ("joy",)},
+        {"epochs": 0},
+        {"schedule": "quadratic"},
+        {"ema": 1.0},
+        {"widths": (12,)},
+        {"widths": (8,) * 5},
+        {"unconditional": 1.0},
+        {"precision": "float16"},
+    ],
+)
+def test_settings_outside_their_limits_are_refused(eight: Dataset, changes):
+    with pytest.raises(UserError):
+        small(eight, **changes)
+
+
+def test_a_config_survives_its_json(eight: Dataset):
+    config = small(eight, seed=3, limit=7)
+    assert DiffusionConfig.from_json(config.to_json()) == config
+    with pytest.raises(UserError, match="colour"):
+        DiffusionConfig.from_json(config.to_json() | {"colour": 1})
+
+
+def test_a_generator_is_opened_from_its_run(eight: Dataset):
+    from fer.runs import create_run, run_here
+
+    run = create_run(small(eight, epochs=1, classes=("disgust",)).to_json(), kind="diffusion")
+    run_here(run)
+    status = run.status()
+    assert (status.state, status.epoch, status.epochs) == ("finished", 1, 1), run.log_tail()
+    generator = Generator(run)
+    drawn = generator.sample("disgust", 2, seed=1, steps=5)
+    assert drawn.images.shape == (2, 48, 48)
+    assert drawn.settings["guidance"] == 1.0  # an unconditional network has no class to follow
+    np.testing.assert_array_equal(generator.training_images("disgust"), eight.images[:4])

@@ -32,8 +32,7 @@ def test_an_error_comes_with_the_step_it_belongs_to() -> None:
             raise ValueError("the batch of step 2")
         return step
 
-    seen = []
+    steps = ahead(make, 0, 5)
+    assert [next(steps), next(steps)] == [(0, 0), (1, 1)]
     with pytest.raises(ValueError, match="step 2"):
-        for step, _ in ahead(make, 0, 5):
-            seen.append(step)
-    assert seen == [0, 1]
+        next(steps)

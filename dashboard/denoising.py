@@ -163,7 +163,7 @@ def watermarks(dataset: Dataset) -> None:
         panels.table(ranked, "watermarks")
     panels.note(
         "A network of 35,345 weights, trained on faces with and without drawn stamps, says for each of "
-        "24 × 24 places how likely a stamp covers it. The score is the mean of the 12 highest logits: "
-        r"$s=\frac1{12}\sum_{i\in\text{top 12}} z_i$; higher is likelier. The four examples of study A were "
+        "24 × 24 places how likely a stamp covers it. The score is the mean of the 4 highest logits: "
+        r"$s=\frac14\sum_{i\in\text{top 4}} z_i$; higher is likelier. The four examples of study A were "
         "left out of that training."
     )

@@ -18,7 +18,7 @@ import numpy as np
 
 from fer import storage
 from fer.analysis import watermark_stamps as drawing
-from fer.analysis.watermarks import DILATIONS, PLACES, WEIGHTS, normalised
+from fer.analysis.watermarks import DILATIONS, WEIGHTS, normalised
 from fer.data.dataset import open_dataset
 from fer.data.demo import draw_demo
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KNOWN = ("Training_7118915.", "Training_10229138.", "Training_15579995.", "Training_20437400.")
 SURE, DOUBTFUL = 0.025, 0.2
 BATCH, STAMPS, DRAWN = 128, 12_000, 1500
+PLACES = 12  # whose mean is an image's score in training: about a short word or half a ring
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,17 @@
 
 import cv2
 import numpy as np
-import pytest
 
 from fer.analysis.watermarks import score, stamp_map, watermark_scores
 from tests.data.sourcekit import picture
 
-LOGO = pytest.mark.xfail(reason="a faint spiral without text: it ranks in the top 19 %, not in the top 15 %")
-KNOWN = (
-    "Training_7118915.",
-    pytest.param("Training_10229138.", marks=LOGO),
-    "Training_15579995.",
-    "Training_20437400.",
-)
+KNOWN = ("Training_7118915.", "Training_10229138.", "Training_15579995.", "Training_20437400.")
 TOP = 0.15
 
 
 def test_numpy_computes_what_keras_would():
     from fer.analysis.watermark_training import build
-    from fer.analysis.watermarks import DILATIONS, PARAMETERS, _weights, normalised
+    from fer.analysis.watermarks import DILATIONS, PARAMETERS, PLACES, _weights, normalised
 
     weights = _weights()
     assert sum(array.size for array in weights.values()) == PARAMETERS
@@ -28,8 +21,9 @@ def test_numpy_computes_what_keras_would():
     for name in (*DILATIONS, "mask"):
         model.get_layer(name).set_weights([weights[name], weights[f"{name}_bias"]])
     images = np.random.default_rng(0).integers(0, 256, (17, 48, 48), dtype=np.uint8)
-    places, expected = model.predict_on_batch(normalised(images)[..., None])
+    places, _ = model.predict_on_batch(normalised(images)[..., None])
     np.testing.assert_allclose(stamp_map(images).reshape(17, -1), places, rtol=1e-3, atol=1e-3)
+    expected = np.sort(places, axis=1)[:, -PLACES:].mean(axis=1)
     np.testing.assert_allclose(score(images), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -89,9 +83,10 @@ def test_flat_and_empty():
     assert score(np.zeros((0, 48, 48), np.uint8)).shape == (0,)
 
 
-@pytest.mark.parametrize("known", KNOWN)
-def test_the_known_watermarks_of_fer2013(real_dataset, known):
+def test_the_known_watermarks_of_fer2013(real_dataset):
+    """Each of the four that experiments.md names, against every second image of train."""
     train = real_dataset.indices("train")
-    scores = watermark_scores(real_dataset)[train]
-    (place,) = (n for n, index in enumerate(train) if known in real_dataset.names[index])
-    assert (scores > scores[place]).mean() < TOP
+    known = [next(i for i in train if name in real_dataset.names[i]) for name in KNOWN]
+    others = score(real_dataset.images[train[::2]])
+    places = [(others > found).mean() for found in score(real_dataset.images[known])]
+    assert max(places) < TOP, places

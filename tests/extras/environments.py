@@ -19,7 +19,8 @@ CLIENTS = ("requirements-jax.txt", "requirements-mlflow.txt", "requirements-clus
 SERVER = ("tests/extras/mlflow-server.txt",)
 NO_NAMESPACE = "this user may make no network namespace, and a Ray cluster is started in nothing less here."
 PARTS = {
-    "jax": {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},  # compiles faster
+    # XLA compiles faster at level 0, but there gradients of unet_se (the dilated one) are not numbers.
+    "jax": {"KERAS_BACKEND": "jax"},
     "mlflow": {},
     "ray": {},
 }

@@ -15,7 +15,7 @@ ALLOWED = re.compile(
     r"|BSD-[23]-Clause|0BSD|ISC|Zlib|CC0-1\.0|PSF-2\.0|Python-2\.0|Unlicense|HPND"
     r"|Python Software Foundation License|Mozilla Public License 2\.0 \(MPL 2\.0\)|MPL-2\.0|Unicode-3\.0)"
 )
-READ = {"namex": "Apache-2.0, in its repository; the package says nothing"}  # looked up by hand
+READ = {"namex": "Apache-2.0, in its LICENSE file; its metadata say nothing"}  # read by hand
 
 
 def allowed(text: str) -> bool:

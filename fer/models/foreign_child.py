@@ -163,7 +163,7 @@ def _ours(model: "keras.Model", scale: tuple[float, float]) -> "keras.Model":
 
     model.trainable = True
     if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # no lists of one tensor
     sample = _answers(model, scale)
     if not np.isfinite(sample).all():
         raise refused("its answers are not all finite numbers; its weights are damaged")
@@ -176,6 +176,7 @@ def _ours(model: "keras.Model", scale: tuple[float, float]) -> "keras.Model":
         return model
     inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="pixels")
     outputs = model(keras.layers.Rescaling(*scale, name="input_range")(inputs))
+    outputs = outputs[0] if isinstance(outputs, list) else outputs
     outputs = outputs if sums_to_one else keras.layers.Softmax(name="probabilities")(outputs)
     return keras.Model(inputs, outputs, name="imported")
 

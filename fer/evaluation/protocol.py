@@ -56,6 +56,7 @@ def chosen_epoch(run: Any) -> dict[str, float] | None:
     """The row of the history whose weights became `best.keras`; None without a history."""
     run = trained_run(run)
     monitor = run.config.get("checkpoint_monitor") or "val_accuracy"
+    monitor = "epoch" if monitor == "last" else monitor
     rows = [row for row in run.history if monitor in row and np.isfinite(row[monitor])]
     if not rows:
         return None
@@ -83,6 +84,8 @@ def _checkpoint(run: TrainedRun) -> str:
     monitor = run.config.get("checkpoint_monitor") or "val_accuracy"
     row = chosen_epoch(run)
     epoch = f", epoch {int(row['epoch'])} of {len(run.history)}" if row else ""
+    if monitor == "last":
+        return f"the last epoch, whatever validation said{epoch}"
     direction = "lowest" if monitor.endswith("loss") else "highest"
     return f"{direction} {monitor} on the validation split{epoch}"
 
@@ -92,12 +95,24 @@ def _pretraining(run: TrainedRun) -> str:
         return "unknown: trained elsewhere"
     if run.config.get("smote"):
         return f"all layers but the last from run {run.config['smote']!r} (SMOTE in its features)"
+    if run.config.get("initial") or run.config.get("teachers"):
+        return _forerunners(run)
     spec = MODELS.get(str(run.config.get("model")))
     options = {**(spec.options if spec else {}), **(run.config.get("model_options") or {})}
     weights = options.get("weights")
     if weights == "imagenet":
         return "ImageNet weights in the backbone"
     return f"weights from {weights}" if weights else "none: trained from random weights"
+
+
+def _forerunners(run: TrainedRun) -> str:
+    parts = []
+    if run.config.get("initial"):
+        parts.append(f"started from the weights of run {run.config['initial']!r}")
+    if run.config.get("teachers"):
+        names = ", ".join(repr(name) for name in run.config["teachers"])
+        parts.append(f"labels softened by the answers of {names} (share {run.config.get('distillation'):g})")
+    return "; ".join(parts)
 
 
 def _seed(run: TrainedRun) -> str:

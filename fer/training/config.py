@@ -20,6 +20,8 @@ from fer.training.settings import changed
 
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16", "float16")
 LOSSES: tuple[str, ...] = ("crossentropy", "focal")
+CHECKPOINTS: tuple[str, ...] = (*MONITORS, "last")
+TEACHERS_LIMIT = 8
 BATCH_LIMIT = 4096
 _DEVICE = re.compile(r"auto|cpu|gpu:\d{1,2}")
 
@@ -53,10 +55,14 @@ class TrainConfig:
         generated: set of generated faces (`name` or `name@version`) that trains too; '' for none. It never
             validates or tests.
         generated_per_class: at most this many of each class of it; None for all.
+        initial: run whose best weights this training starts from; '' for random (or pretrained) ones.
+        teachers: runs whose answers soften the labels (distillation, Hinton et al. 2015); () for none.
+        distillation: share of the teachers' mean answer in each target, 0 to 1; the label has the rest.
         hard_samples: epochs of retraining on wrongly classified images after the last phase; 0 for off.
         early_stopping_patience: epochs without improvement of `early_stopping_monitor` that end a phase;
             0 for off.
-        checkpoint_monitor: which validation figure chooses the best epoch.
+        checkpoint_monitor: which validation figure chooses the best epoch; `last` takes the last one, for a
+            training whose recipe was chosen elsewhere and that leaves next to nothing to validate on.
         ema: weight averaging: decay per step, 0 (off) or 0.5 to 0.99999.
         jit: compile with XLA (always on under JAX).
         gradient_accumulation: steps whose gradients are averaged into one update.
@@ -91,6 +97,9 @@ class TrainConfig:
     smote: str = ""
     generated: str = ""
     generated_per_class: int | None = None
+    initial: str = ""
+    teachers: tuple[str, ...] = ()
+    distillation: float = 0.7
     hard_samples: int = 0
     early_stopping_patience: int = 0
     early_stopping_monitor: str = "val_accuracy"
@@ -106,7 +115,7 @@ class TrainConfig:
         self._check_how()
 
     def _check_what(self) -> None:
-        for name in ("dataset", "recipe", "selection", "smote", "generated"):
+        for name in ("dataset", "recipe", "selection", "smote", "generated", "initial"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > 200:
                 raise UserError(f"The setting {name} is {str(value)[:80]!r}; give a name.")
@@ -164,7 +173,7 @@ class TrainConfig:
         patience = check_integer("early stopping patience", self.early_stopping_patience, 0, 1000)
         self._set("early_stopping_patience", patience)
         check_choice("early stopping monitor", self.early_stopping_monitor, MONITORS)
-        check_choice("checkpoint monitor", self.checkpoint_monitor, MONITORS)
+        check_choice("checkpoint monitor", self.checkpoint_monitor, CHECKPOINTS)
         if self.ema:
             check_number("EMA decay", self.ema, 0.5, 0.99999)
         self._set("ema", check_number("EMA decay", self.ema, 0, 0.99999))
@@ -185,6 +194,24 @@ class TrainConfig:
             raise UserError(
                 f"SMOTE ({self.smote!r}) trains the last layer on features of real faces only; leave out "
                 f"the generated set {self.generated!r}, or SMOTE."
+            )
+
+        self._check_forerunners()
+
+    def _check_forerunners(self) -> None:
+        teachers: object = self.teachers
+        if isinstance(teachers, str):
+            teachers = [name.strip() for name in teachers.split(",") if name.strip()]
+        if not isinstance(teachers, list | tuple) or not all(isinstance(name, str) for name in teachers):
+            raise UserError(f"The teachers are {str(teachers)[:80]!r}; give names of runs.")
+        if len(teachers) > TEACHERS_LIMIT or any(not 0 < len(name) <= 200 for name in teachers):
+            raise UserError(f"There are {len(teachers)} teachers; name up to {TEACHERS_LIMIT} runs.")
+        self._set("teachers", tuple(teachers))
+        self._set("distillation", check_number("share of the teachers", self.distillation, 0, 1))
+        if self.smote and (self.initial or self.teachers):
+            raise UserError(
+                f"SMOTE ({self.smote!r}) trains the last layer of a finished run on balanced features; leave "
+                "out the teachers and the initial weights, or SMOTE."
             )
 
     @property

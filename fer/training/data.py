@@ -32,6 +32,7 @@ class TrainingData:
         all_labels: (N,) uint8 index into `EMOTIONS`, relabelled by the selection.
         generated: (G,) int64 positions of the generated faces, which no split contains.
         generated_set: `name@version` of their set, '' for none.
+        soft: (N + G, K) float32 answers of the teachers, of `fer.training.forerunners`; None without any.
     """
 
     dataset: Dataset
@@ -42,6 +43,7 @@ class TrainingData:
     all_labels: np.ndarray
     generated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     generated_set: str = ""
+    soft: np.ndarray | None = None
 
     @property
     def trained_on(self) -> np.ndarray:
@@ -191,21 +193,26 @@ class Batches:
         chosen = order[step * self.size : (step + 1) * self.size]
         labels = self.data.labels[chosen]
         parameters = self.augmenter.parameters(labels, augmentation_seed(self.config.seed, epoch, step))
-        targets = np.eye(len(self.config.classes), dtype=np.float32)[labels]
+        targets = self._targets(chosen, labels)
         weights = self.weights[labels]
         images = self.data.images[chosen]
         if not (self.config.mixup or self.config.cutmix):
-            return Batch(images, parameters, self._smooth(targets), weights)
+            return Batch(images, parameters, targets, weights)
         random = np.random.default_rng([self.config.seed, 2, epoch, step])
         partners = random.permutation(len(chosen)).astype(np.int32)
         mixing, share = self._mixing(random)
         targets = share * targets + (1 - share) * targets[partners]
         weights = share * weights + (1 - share) * weights[partners]
-        return Batch(images, parameters, self._smooth(targets), weights, partners, mixing)
+        return Batch(images, parameters, targets, weights, partners, mixing)
 
-    def _smooth(self, targets: np.ndarray) -> np.ndarray:
-        epsilon = self.config.label_smoothing
-        return (targets * (1 - epsilon) + epsilon / targets.shape[1]).astype(np.float32)
+    def _targets(self, chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(B, K) float32: the smoothed labels, with the teachers' share of what they answered."""
+        epsilon, share = self.config.label_smoothing, self.config.distillation
+        count = len(self.config.classes)
+        targets = np.eye(count, dtype=np.float32)[labels] * (1 - epsilon) + epsilon / count
+        if self.data.soft is not None:
+            targets = share * self.data.soft[chosen] + (1 - share) * targets
+        return targets.astype(np.float32)
 
     def _mixing(self, random: np.random.Generator) -> tuple[np.ndarray, np.float32]:
         """(B, 5) float32 for `Mix`, the same for the whole batch, and each image's share of its target."""

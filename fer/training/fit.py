@@ -8,7 +8,7 @@ rates and dropout as without the stop, is what it is for.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from fer.training.averages import averaged_weights
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, Batches, class_weights, load_data, oversampled
 from fer.training.errors import DataError, NotANumber, explain
+from fer.training.forerunners import forerunners, seen_by, soft_labels, take_weights
 from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
 from fer.training.smote import BalancedFeatures, base_network, head_of
@@ -99,21 +100,37 @@ class Training:
         backend.make_deterministic(config.seed, config.deterministic)
         self.data = load_data(config, self._recorded("selection"), self._recorded("generated"))
         facts = records.environment(config, self.data, self.device, self.policy)
-        records.write_inputs(directory, config, self.data, facts)
+        before = seen_by(forerunners(config, self.data))
+        records.write_inputs(directory, config, self.data, facts, before)
         self.model = base_network(config) if config.smote else network.build_network(config, self.policy)
         self.model.jit_compile = backend.resolved_jit(config.jit)
         network.check_phases(config, self.model)
+        if config.initial and self.state.sequence == 0:
+            take_weights(self.model, config)
         records.write_model_facts(directory, config, self.model)
         self.events = records.Events(directory)
 
     def run(self) -> FitResult:
         """All phases that are left, then the evaluation."""
         self._restore()
+        if not self._ask_teachers():
+            return FitResult(True, self._training_metrics())
         for number in range(self.state.phase, len(self.config.all_phases)):
             if not self._phase(number):
                 return FitResult(True, self._training_metrics())
         self.events.close()
         return self._evaluate()
+
+    def _ask_teachers(self) -> bool:
+        """Soften the labels by the teachers' answers, if there are teachers; False if stopped meanwhile."""
+        if not self.config.teachers or self.state.finished:
+            return True
+        soft = soft_labels(
+            self.config, self.data, self.directory, self.should_stop, lambda text: self._show(text, now=True)
+        )
+        if soft is not None:
+            self.data = replace(self.data, soft=soft)
+        return soft is not None
 
     def _recorded(self, what: str) -> str:
         """The version of the selection or generated set this run began with; '' for a new run."""
@@ -128,7 +145,8 @@ class Training:
         recorded = self.directory / "best.json"
         if recorded.exists() and (self.directory / "best.keras").exists():
             best = read_json(recorded)  # written after best.keras and before the state, so never older
-            self.state.best.best, self.state.best_epoch = best[self.config.checkpoint_monitor], best["epoch"]
+            self.state.best_epoch = best["epoch"]
+            self.state.best.best = best.get(self.config.checkpoint_monitor, best["epoch"])  # of `last`
         if self.state.sequence == 0 or self.state.finished:
             return
         shapes = [tuple(v.shape) for v in self.model.variables]
@@ -289,7 +307,8 @@ class Training:
             "phase": phase.name,
         }
         state.rows.append(row)
-        if state.best.improved(figures[self.config.checkpoint_monitor], self.config.checkpoint_monitor):
+        monitor = self.config.checkpoint_monitor
+        if state.best.improved(figures.get(monitor, state.epoch), monitor):
             state.best_epoch = state.epoch
             self._save_best(figures)
         state.stopping.improved(

@@ -110,8 +110,17 @@ def revision() -> str:
         return os.environ.get("FER_REVISION", "")
 
 
-def write_inputs(directory: Path, config: TrainConfig, data: "TrainingData", facts: dict[str, Any]) -> None:
-    """Store what the run was given: config, environment, splits, hashes of the images it saw, labels."""
+def write_inputs(
+    directory: Path,
+    config: TrainConfig,
+    data: "TrainingData",
+    facts: dict[str, Any],
+    seen_before: list[np.ndarray],
+) -> None:
+    """Store what the run was given: config, environment, splits, hashes of the images it saw, labels.
+
+    seen_before: (M,) V16 hashes of what each run it builds on saw; they count as seen by this one.
+    """
     if not (directory / "config.json").exists():
         storage.write_json(directory / "config.json", config.to_json())
     storage.write_json(directory / "environment.json", facts)
@@ -119,7 +128,7 @@ def write_inputs(directory: Path, config: TrainConfig, data: "TrainingData", fac
     with storage.replacing(directory / "splits.npz") as path:
         np.savez(path, **data.splits)  # type: ignore[arg-type]  # NumPy's stub takes the names for flags
     with storage.replacing(directory / "hashes.npy") as path:
-        np.save(path, data.dataset.hashes[seen])
+        np.save(path, np.unique(np.concatenate([data.dataset.hashes[seen], *seen_before])))
     if data.selection:
         with storage.replacing(directory / "labels.npy") as path:
             np.save(path, data.all_labels)

@@ -29,6 +29,7 @@ def changed(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, A
       the total, which several phases share in proportion; a rate for several phases that differ is
       refused, because it would undo their order;
     - `augmentation` takes a preset's name or all of its values;
+    - `teachers` takes names of runs with commas between them;
     - `classes` takes names, or `-disgust` to leave one out.
 
     Raises:
@@ -40,6 +41,8 @@ def changed(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, A
             content[key] = _augmentation(value)
         elif key == "classes":
             content[key] = _classes(content[key], value)
+        elif key == "teachers":
+            content[key] = value  # text with commas or a list; the config reads both
         elif key == "epochs":
             _share_epochs(content["phases"], _typed(value, 0))
         elif key in _PHASE_KEYS:

@@ -140,8 +140,8 @@ def _parcel(run: Run, order: dict[str, Any]) -> Iterator[list[str]]:
     cache = storage.cache_directory()
     with tempfile.TemporaryDirectory(prefix=storage.STAGING_PREFIX, dir=cache) as staging:
         parcel = Path(staging) / f"{ray_node.PARCEL}-{run.id}"
-        for needed in filter(None, [run.id, str(run.config.get("smote") or "")]):
-            source = open_run(needed).directory
+        built_on = (run.config.get("smote"), run.config.get("initial"), *(run.config.get("teachers") or ()))
+        for source in {open_run(needed).directory for needed in (run.id, *filter(None, built_on))}:
             ignored = shutil.ignore_patterns("status.json", f"{storage.STAGING_PREFIX}*")
             shutil.copytree(source, parcel / "runs" / source.name, ignore=ignored)
         selections = cache / "selections" / order["dataset"]

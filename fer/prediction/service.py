@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -83,7 +84,8 @@ def create_app(runs: Sequence[Any], hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     predictor = Predictor(runs)
     single = {network.id: Predictor([network]) for network in predictor.networks}
     places = asyncio.Semaphore(AT_ONCE)
-    app = FastAPI(
+    app = FastAPIOffline(  # FastAPI whose /docs loads nothing from elsewhere
+        redoc_url=None,
         title="Facial expression recognition",
         description="Seven probabilities for each face in a photo. Expressions are not feelings; "
         "do not use this for decisions about people.",

@@ -1,5 +1,7 @@
 """The HTTP interface says what the library says, refuses what it refuses, and keeps no photo."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -74,4 +76,10 @@ def test_a_foreign_host_is_refused(client):
 def test_the_interface_describes_itself(client):
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/health", "/models", "/predict"}
-    assert client.get("/docs").status_code == 200
+
+    page = client.get("/docs").text
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert any(address.endswith(".js") for address in loaded)
+    for address in loaded:  # a page that works without a network and tells nobody that it was opened
+        assert address.startswith("/")
+        assert client.get(address).status_code == 200

@@ -84,8 +84,9 @@ def start(config: TrainConfig, seeds: int = 3, selection: str = "", denoised: st
 def start_remedies(config: TrainConfig, generated: str, seeds: int = 3, emotion: str = RAREST) -> str:
     """Queue the remedies against few images of a class over the seeds; returns the id of the ablation.
 
-    generated: set of generated faces of `emotion`. Each seed's SMOTE takes the features of that seed's
-    training without a remedy, which stands before it in the queue.
+    generated: set of generated faces of `emotion`. All variants divide the data set as its generator did,
+    whatever the recipe says: what validates them, it has not seen. Each seed's SMOTE takes the features of
+    that seed's training without a remedy, for which it waits in the queue.
     """
     from fer.generation.dataset import open_set
 
@@ -95,6 +96,12 @@ def start_remedies(config: TrainConfig, generated: str, seeds: int = 3, emotion:
         raise UserError(
             f"The set {chosen.reference!r} has no face of {emotion}; choose another set or class."
         )
+    if chosen.dataset != config.dataset:
+        raise UserError(
+            f"The faces of {chosen.reference!r} were learned from another data set than the recipe is to "
+            "train on. Choose a set made from this one."
+        )
+    config = replace(config, split=chosen.split)
     real = _training_images(config, emotion)
     identifier = f"{REMEDIES}{config.recipe[:16]}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
     for single in with_seeds(config, seeds):

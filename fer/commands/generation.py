@@ -4,22 +4,15 @@ import argparse
 from typing import Any
 
 from fer.commands.base import DATASET, RUN, Command, Progress, argument, as_document
-from fer.commands.training import _run_text, run_summary
+from fer.commands.training import _run_text, _settings, run_summary
 from fer.errors import UserError
 
 
 def diffusion(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from fer.data.dataset import open_dataset
-    from fer.generation.config import RECIPE, DiffusionConfig
+    from fer.generation.config import RECIPE
     from fer.runs import create_run, run_here, submit
 
-    content: dict[str, Any] = {"dataset": open_dataset(options.dataset).fingerprint}
-    if options.classes:
-        content["classes"] = [name.strip() for name in options.classes.split(",")]
-    for key in ("epochs", "batch_size", "schedule", "samples_every", "seed", "device", "limit"):
-        if getattr(options, key) is not None:
-            content[key] = getattr(options, key)
-    config = DiffusionConfig.from_json(content)
+    config = _config(options)
     run = create_run(config.to_json(), kind="diffusion", name=options.name, recipe=RECIPE)
     if options.background:
         submit(run)
@@ -29,6 +22,29 @@ def diffusion(options: argparse.Namespace, progress: Progress) -> dict[str, Any]
     if status.state not in ("finished", "stopped"):
         raise UserError(f"Run {run.id} {status.state}: {status.reason} {status.remedy}")
     return run_summary(run)
+
+
+def _config(options: argparse.Namespace) -> Any:
+    """The `DiffusionConfig` that the options ask for."""
+    from fer.data.dataset import open_dataset
+    from fer.emotions import EMOTIONS
+    from fer.generation.config import DiffusionConfig
+    from fer.recipes import recipe_config
+    from fer.training.settings import set_value
+
+    fingerprint = open_dataset(options.dataset).fingerprint
+    content = DiffusionConfig(fingerprint).to_json()
+    if options.classes:
+        names = [name.strip() for name in options.classes.split(",")]
+        content["classes"] = list(EMOTIONS) if names == ["all"] else names
+    if options.split_of:
+        content["split"] = recipe_config(options.split_of, fingerprint).split.to_json()
+    for key in ("epochs", "batch_size", "schedule", "samples_every", "seed", "device", "limit"):
+        if getattr(options, key) is not None:
+            content[key] = getattr(options, key)
+    for key, value in _settings(options.set).items():
+        set_value(content, key, value)
+    return DiffusionConfig.from_json(content)
 
 
 def generate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -86,7 +102,11 @@ COMMANDS: tuple[Command, ...] = (
         _run_text,
         (
             DATASET,
-            argument("--classes", help="comma-separated; one class trains an unconditional one (disgust)"),
+            argument("--classes", help="comma-separated, or all; one trains an unconditional one (disgust)"),
+            argument("--split-of", metavar="RECIPE", help="leave out what this recipe validates on"),
+            argument(
+                "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. learning_rate=5e-4"
+            ),
             argument("--epochs", type=int),
             argument("--batch-size", type=int),
             argument("--schedule", help="linear or cosine"),

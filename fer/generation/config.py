@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fer.checks import check_choice, check_integer, check_keys, check_number
+from fer.checks import check_choice, check_flag, check_integer, check_keys, check_number
 from fer.data.splits import SplitConfig
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.generation.schedule import FEWEST_STEPS, MOST_STEPS, SCHEDULES, Schedule
+from fer.generation.schedule import FEWEST_STEPS, MOST_STEPS, SCHEDULES, WEIGHTINGS, Schedule
 
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16")
 RECIPE = "ddpm"
@@ -25,12 +25,18 @@ class DiffusionConfig:
             samples: neither has seen the other's validation images.
         epochs: 1 to 10,000.
         batch_size: 1 to 1,024.
-        learning_rate: of Adam, after a linear warm-up over `WARMUP_STEPS` steps.
+        learning_rate: of Adam, after a linear warm-up over `WARMUP_STEPS` steps; from there it falls to 0
+            along half a cosine by the last step.
         schedule, timesteps: of the noise.
-        ema: decay of the weight averaging per step; validation, samples and saved files use the average.
+        weighting: what the steps count in the loss, see `Schedule.loss_weights`.
+        ema: largest decay of the weight averaging per step. After n steps it is at most (1 + n) / (10 + n),
+            so that the average reaches back over the last tenth of a short training too, and not to its
+            random beginning. Validation, samples and saved files use the average.
+        balanced: show each class equally often, however many images it has; an epoch has as many steps
+            either way. Without meaning for one class.
         unconditional: share of the images whose class is hidden, for classifier-free guidance (Ho &
             Salimans 2022 found 0.1 to 0.2 best); without meaning for one class.
-        dropout: inside the residual blocks.
+        dropout: inside the residual blocks of the low resolutions.
         flip: mirror half of the images.
         samples_every: epochs between two strips of samples, 0 for none.
         widths: channels of the U-Net at 48, 24, 12 and 6 pixels.
@@ -44,11 +50,13 @@ class DiffusionConfig:
     classes: tuple[str, ...] = ("disgust",)
     split: SplitConfig = field(default_factory=SplitConfig)
     epochs: int = 100
-    batch_size: int = 32
-    learning_rate: float = 5e-4
+    batch_size: int = 16
+    learning_rate: float = 1e-3
     schedule: str = "cosine"
     timesteps: int = 1000
-    ema: float = 0.995
+    weighting: str = "velocity"
+    ema: float = 0.9999
+    balanced: bool = True
     unconditional: float = 0.15
     dropout: float = 0.1
     flip: bool = True
@@ -74,11 +82,12 @@ class DiffusionConfig:
         check_number("learning rate", self.learning_rate, 1e-12, 1)
         check_choice("noise schedule", self.schedule, SCHEDULES)
         check_integer("number of noise steps", self.timesteps, FEWEST_STEPS, MOST_STEPS)
+        check_choice("loss weighting", self.weighting, WEIGHTINGS)
         check_number("EMA decay", self.ema, 0.5, 0.99999)
         check_number("share of hidden classes", self.unconditional, 0, 0.9)
         check_number("dropout", self.dropout, 0, 0.9)
-        if not isinstance(self.flip, bool):
-            raise UserError(f"The setting flip is {str(self.flip)[:80]!r}; give true or false.")
+        check_flag("balanced", self.balanced)
+        check_flag("flip", self.flip)
         check_integer("number of epochs between samples", self.samples_every, 0, 10_000)
         self._check_widths()
         check_integer("seed", self.seed, 0, 2**31 - 1)

@@ -16,6 +16,7 @@ from fer import backend
 from fer.checks import check_integer, check_number
 from fer.emotions import IMAGE_SIZE
 from fer.errors import UnknownName, UserError
+from fer.generation.normalization import lighten
 from fer.generation.schedule import Schedule
 
 STEPS, GUIDANCE = 50, 2.0
@@ -48,6 +49,7 @@ class Sampler:
 
     def __init__(self, model: keras.Model, schedule: Schedule, classes: tuple[str, ...]):
         self.model, self.schedule, self.classes = model, schedule, classes
+        lighten(model)
         self._plain = backend.traced(self._steps_plain)
         self._guided = backend.traced(self._steps_guided)
 
@@ -87,7 +89,7 @@ class Sampler:
         for start in range(0, count, BATCH):
             numbers = np.arange(start, min(start + BATCH, count))
             report = _scaled(progress, start / count, (numbers[-1] + 1) / count)
-            draws = Draws(seed, numbers)
+            draws = Draws(seed, numbers, self.model.inputs[0].shape[1])
             parts.append(self._trajectory(emotion, draws, steps, coefficients, guidance, report))
         trajectory = np.concatenate(parts, axis=1)
         settings = {"seed": seed, "steps": steps, "guidance": guidance, "method": method}
@@ -154,13 +156,13 @@ class Sampler:
 class Draws:
     """The normal numbers of some samples, each from a generator of its own."""
 
-    def __init__(self, seed: int, numbers: np.ndarray):
+    def __init__(self, seed: int, numbers: np.ndarray, size: int = IMAGE_SIZE):
+        self.shape = (size, size, 1)
         self.generators = [np.random.default_rng([seed, int(n)]) for n in numbers]
 
     def normal(self) -> np.ndarray:
         """(N, 48, 48, 1) float32, standard normal."""
-        shape = (IMAGE_SIZE, IMAGE_SIZE, 1)
-        return np.stack([g.standard_normal(shape, dtype=np.float32) for g in self.generators])
+        return np.stack([g.standard_normal(self.shape, dtype=np.float32) for g in self.generators])
 
     def several(self, count: int) -> np.ndarray:
         """(count, N, 48, 48, 1)."""

@@ -1,7 +1,8 @@
 """The forward process of a diffusion model: how much noise an image holds after t of T steps.
 
 Sources: Ho, Jain & Abbeel 2020 (DDPM), whose equations are named below; the cosine schedule is equation 17
-of Nichol & Dhariwal 2021; the sampling steps are equation 12 of Song, Meng & Ermon 2021 (DDIM).
+of Nichol & Dhariwal 2021; the sampling steps are equation 12 of Song, Meng & Ermon 2021 (DDIM); velocities
+are those of Salimans & Ho 2022, appendix D.
 
 Steps are counted from 0 (almost no noise) to T - 1 (almost nothing but noise). All sums run in float64.
 """
@@ -15,6 +16,7 @@ from fer.checks import check_choice, check_integer
 
 SCHEDULES: tuple[str, ...] = ("linear", "cosine")
 METHODS: tuple[str, ...] = ("ddim", "ddpm")
+WEIGHTINGS: tuple[str, ...] = ("velocity", "noise")
 FEWEST_STEPS, MOST_STEPS = 2, 4000
 COSINE_OFFSET = 0.008  # s: keeps the first steps from being too small to predict
 LARGEST_BETA = 0.999
@@ -61,6 +63,18 @@ class Schedule:
         shape = (len(images), *[1] * (images.ndim - 1))
         kept = self.kept[np.asarray(t)].reshape(shape)
         return (np.sqrt(kept) * images + np.sqrt(1 - kept) * noise).astype(np.float32)
+
+    def loss_weights(self, weighting: str) -> np.ndarray:
+        """(T,) float32: what ‖ε - ε̂‖² counts in the loss at each step.
+
+        `noise`: 1, equation 14 of DDPM. `velocity`: 1 / ᾱ_t, which makes it ‖v - v̂‖² with the velocity
+        v = √ᾱ_t ε - √(1-ᾱ_t) x_0, since ε = √(1-ᾱ_t) x_t + √ᾱ_t v. In the image x_0 that is a weight of
+        1 / (1-ᾱ_t) instead of ᾱ_t / (1-ᾱ_t): the noisy steps, in which the face as a whole is decided,
+        count too. With equation 14 they hardly do, and a short training never learns them.
+        """
+        check_choice("loss weighting", weighting, WEIGHTINGS)
+        weights = np.ones_like(self.kept) if weighting == "noise" else 1 / self.kept
+        return weights.astype(np.float32)
 
     def visited(self, steps: int) -> np.ndarray:
         """(S,) int64, falling from T - 1 to 0: the steps a sampler visits, evenly spaced; S ≤ T."""

@@ -1,8 +1,9 @@
 """Train the noise predictor as a run: stopped, resumed, listed and watched like any other.
 
-The loss is ‖ε - ε̂(x_t, t, class)‖², Ho et al. 2020, equation 14, averaged over the pixels. Images, order,
-steps, noise and hidden classes are drawn by NumPy from (seed, epoch, step) alone and dropout's state is
-saved, so a resumed run equals an uninterrupted one.
+The loss is ‖ε - ε̂(x_t, t, class)‖², averaged over the pixels and weighted over the steps as
+`Schedule.loss_weights` says; without weights it is equation 14 of Ho et al. 2020. Images, order, steps,
+noise and hidden classes are drawn by NumPy from (seed, epoch, step) alone and dropout's state is saved, so a
+resumed run equals an uninterrupted one.
 
 In the run's folder: `history.csv`, `progress.json`, `last/` (state), `best.keras` (averaged weights of the
 epoch with the lowest loss on validation images), `last.keras` (of the last epoch) and, every n-th epoch,
@@ -12,7 +13,6 @@ epoch with the lowest loss on validation images), `last.keras` (of the last epoc
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import numpy as np
 
 from fer import backend, storage
 from fer.data.dataset import Dataset, open_dataset
-from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.generation import network
+from fer.generation.batches import Batch, Images
 from fer.generation.config import DiffusionConfig
 from fer.generation.division import divide
 from fer.generation.sampling import Sampler
+from fer.generation.steps import learning_rate, prepare, train_step
 from fer.models.loading import save_model
 from fer.training import records
 from fer.training.ahead import ahead
@@ -35,21 +36,12 @@ from fer.training.averages import averaged_weights
 from fer.training.errors import DataError, NotANumber, explain
 from fer.training.state import State, load_state, save_state
 
-WARMUP_STEPS = 50
 SAVE_PERIOD = 120.0  # seconds between states within a long epoch
 STRIP, STRIP_STEPS, STRIP_SEED = 8, 25, 0
 VALIDATION_IMAGES = 256  # at most: its noise is fixed, so epochs compare all the same
 
 Progress = Callable[[float, str], None]
 ShouldStop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a step reads: inputs of the network, (B, 48, 48, 1) float32 noise to predict."""
-
-    inputs: list[np.ndarray]
-    noise: np.ndarray
 
 
 def run(
@@ -87,18 +79,17 @@ class DiffusionTraining:
         backend.make_deterministic(config.seed, False)
         self.dataset = _dataset(config)
         self.parts = divide(self.dataset, config)
-        self.images = Images(config, self.dataset, self.parts["train"])
-        self.validation = Images(config, self.dataset, self.parts["validation"][:VALIDATION_IMAGES])
+        self.images = self._images(self.parts["train"])
+        self.validation = self._images(self.parts["validation"][:VALIDATION_IMAGES])
         self.model = network.build(
-            config.timesteps, len(config.classes), config.widths, config.dropout, self.policy
+            config.noise, len(config.classes), config.widths, config.dropout, self.policy
         )
-        self.optimizer = keras.optimizers.Adam(
-            config.learning_rate, use_ema=True, ema_momentum=config.ema, global_clipnorm=1.0
-        )
-        self.model.compile(self.optimizer, "mse", jit_compile=backend.resolved_jit(False))
-        self.optimizer.build(self.model.trainable_variables)
+        self.optimizer = prepare(self.model, config)
         self.sampler = Sampler(self.model, config.noise, config.classes)
         self.steps = -(-len(self.images) // config.batch_size)
+
+    def _images(self, indices: np.ndarray) -> Images:
+        return Images(self.config, self.dataset.images[indices], self.dataset.labels[indices])
 
     def run(self) -> dict[str, Any]:
         """All epochs that are left; `{"stopped", "metrics"}`."""
@@ -165,10 +156,7 @@ class DiffusionTraining:
 
     def _step(self, step: int, batch: Batch) -> None:
         state, config = self.state, self.config
-        done = state.epoch * self.steps + step
-        self.optimizer.learning_rate = config.learning_rate * min(1.0, (done + 1) / WARMUP_STEPS)
-        self.model.reset_metrics()  # else Keras returns the mean since the last reset
-        loss = float(self.model.train_on_batch(batch.inputs, batch.noise))
+        loss = train_step(self.model, batch, self._rate(state.epoch * self.steps + step))
         if not math.isfinite(loss):
             lower = float(f"{config.learning_rate / 10:.3g}")
             raise NotANumber(
@@ -181,6 +169,9 @@ class DiffusionTraining:
         state.totals["images"] += len(batch.noise)
         state.step = step + 1
 
+    def _rate(self, done: int) -> float:
+        return learning_rate(self.config, done, self.config.epochs * self.steps)
+
     def _validate(self) -> float | None:
         """Mean loss on validation images, steps spread evenly and noise fixed; None if stopped."""
         total, size = 0.0, self.config.batch_size
@@ -189,9 +180,8 @@ class DiffusionTraining:
                 return None
             batch = self.validation.fixed(step)
             found = np.asarray(self.model.predict_on_batch(batch.inputs), dtype=np.float32)
-            total += float(
-                np.square(found - batch.noise)[: len(self.validation) - step * size].mean((1, 2, 3)).sum()
-            )
+            errors = batch.weights * np.square(found - batch.noise).mean((1, 2, 3))
+            total += float(errors[: len(self.validation) - step * size].sum())
         return total / len(self.validation)
 
     def _complete(self, validation_loss: float, trained: float) -> None:
@@ -202,7 +192,7 @@ class DiffusionTraining:
             "epoch": state.epoch,
             "loss": totals["loss"] / totals["images"],
             "val_loss": validation_loss,
-            "learning_rate": self.config.learning_rate,
+            "learning_rate": self._rate(state.epoch * self.steps - 1),
             "seconds": totals["seconds"],
             "images_per_second": totals["images"] / max(trained, 1e-9),
         }
@@ -278,61 +268,6 @@ class DiffusionTraining:
             "seconds_left": left * self.config.batch_size / speed,
         }
         self.progress.update(content, f"epoch {state.epoch + 1} of {self.config.epochs}")
-
-
-class Images:
-    """Some images of a data set, in [-1, 1], and their batches.
-
-    Everything random is a function of (seed, epoch, step).
-    """
-
-    def __init__(self, config: DiffusionConfig, dataset: Dataset, indices: np.ndarray):
-        if not len(indices):
-            raise UserError(f"{dataset.name!r} has no image of {', '.join(config.classes)} to learn from.")
-        self.config, self.noise = config, config.noise
-        self.images = (np.asarray(dataset.images[indices], np.float32) / 127.5 - 1)[..., None]
-        names = [EMOTIONS[label] for label in dataset.labels[indices]]
-        self.labels = np.array([config.classes.index(name) for name in names], dtype=np.int32)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Step `step` of epoch `epoch`: images in random order, some mirrored, random steps and noise.
-
-        The last batch of an epoch is filled up with images from its beginning.
-        """
-        config, size = self.config, self.config.batch_size
-        order = np.random.default_rng([config.seed, 0, epoch]).permutation(len(self))
-        chosen = np.take(order, np.arange(step * size, (step + 1) * size), mode="wrap")
-        random = np.random.default_rng([config.seed, 1, epoch, step])
-        images = self.images[chosen]
-        if config.flip:
-            mirrored = random.random(size) < 0.5
-            images[mirrored] = images[mirrored, :, ::-1]
-        t = random.integers(0, config.timesteps, size)
-        noise = random.standard_normal(images.shape, dtype=np.float32)
-        labels = np.where(
-            random.random(size) < config.unconditional, len(config.classes), self.labels[chosen]
-        )
-        return self._batch(images, t, noise, labels)
-
-    def fixed(self, step: int) -> Batch:
-        """The same batch each time: all images in order, steps spread evenly, noise from the seed."""
-        size = self.config.batch_size
-        chosen = np.take(np.arange(len(self)), np.arange(step * size, (step + 1) * size), mode="wrap")
-        random = np.random.default_rng([self.config.seed, 2, step])
-        noise = random.standard_normal((size, *self.images.shape[1:]), dtype=np.float32)
-        t = (np.arange(size) + random.random()) / size * self.config.timesteps
-        return self._batch(
-            self.images[chosen], t.astype(np.int64) % self.config.timesteps, noise, self.labels[chosen]
-        )
-
-    def _batch(self, images: np.ndarray, t: np.ndarray, noise: np.ndarray, labels: np.ndarray) -> Batch:
-        inputs = [self.noise.noised(images, t, noise), t.astype(np.int32)]
-        if self.config.conditional:
-            inputs.append(labels.astype(np.int32))
-        return Batch(inputs, noise)
 
 
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "seconds", "images_per_second")

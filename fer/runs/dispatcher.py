@@ -70,7 +70,9 @@ class Dispatcher:
 
     def _launch(self) -> None:
         rows = queue.rows()
-        pairs = schedule.assign(rows, schedule.slot_is_free, slots.candidates, queue.all_paused())
+        pairs = schedule.assign(
+            rows, schedule.slot_is_free, slots.candidates, queue.all_paused(), schedule.forerunners
+        )
         for row, place in pairs:
             if row.foreground is not None:
                 continue  # its own process takes the slot, which is kept for it

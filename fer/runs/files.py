@@ -39,6 +39,13 @@ def epochs_of(config: dict[str, Any]) -> int:
         return 0
 
 
+def built_on(config: dict[str, Any]) -> list[str]:
+    """Ids or names of the runs whose networks this one starts from: it cannot start before they end."""
+    teachers = config.get("teachers") or []
+    keys = [config.get("smote"), config.get("initial"), *(teachers if isinstance(teachers, list) else [])]
+    return [key for key in keys if isinstance(key, str) and key]
+
+
 def history_rows(directory: Path) -> list[dict[str, str]]:
     """Complete rows of history.csv as text; a torn last line is left out."""
     try:

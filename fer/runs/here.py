@@ -68,7 +68,11 @@ def _wait_for_slot(run: Run, progress: Progress | None) -> tuple[str, Slot]:
             if not any(row.run == run.id for row in rows):
                 raise UserError(f"The run {run.name!r} was cancelled while it waited.")
             pairs = schedule.assign(
-                rows, schedule.slot_is_free, slots.candidates, queue.all_paused(connection)
+                rows,
+                schedule.slot_is_free,
+                slots.candidates,
+                queue.all_paused(connection),
+                schedule.forerunners,
             )
             for row, place in pairs:
                 if row.run == run.id:

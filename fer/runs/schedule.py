@@ -13,7 +13,7 @@ from fer import storage
 from fer.errors import UserError
 from fer.runs import families, files, locks, processes, queue, slots, status
 from fer.runs.processes import Identity
-from fer.runs.run import runs_directory
+from fer.runs.run import open_run, runs_directory
 
 GRACE = 7.0
 """Seconds a trainer has to save and leave after it was asked to; the whole Stop takes at most 10."""
@@ -24,17 +24,22 @@ def assign(
     is_free: Callable[[slots.Slot], bool],
     places: Callable[[str, str], list[slots.Slot]],
     paused: bool = False,
+    forerunners: Callable[[str], set[str]] = lambda run: set(),
 ) -> list[tuple[queue.Row, slots.Slot]]:
     """Which waiting run gets which free slot now, in launch order.
 
-    A run passes another only where that one could not start: on a device it did not ask for.
+    A run passes another only where that one could not start: on a device it did not ask for, or because a
+    run that it builds on is itself still in the queue, waiting or running.
 
     Args:
         rows: the queue in launch order.
         is_free: does nothing else hold this slot?
         places: `slots.candidates`; may raise `UserError`, the run is then passed over.
         paused: the whole queue is paused; a run that waits in a terminal goes on nevertheless.
+        forerunners: ids of the runs that a run builds on.
     """
+    rows = list(rows)
+    listed = {row.run for row in rows}
     taken = {row.slot for row in rows if row.state != "queued"}
     pairs = []
     for row in rows:
@@ -45,10 +50,20 @@ def assign(
         except UserError:
             continue
         place = next((place for place in wanted if place.name not in taken and is_free(place)), None)
-        if place is not None:
+        if place is not None and not listed & forerunners(row.run):
             taken.add(place.name)
             pairs.append((row, place))
     return pairs
+
+
+def forerunners(run: str) -> set[str]:
+    """Ids of the runs whose networks this one needs, as far as there are such runs."""
+    config = files.read_object(runs_directory() / run / "config.json").get("config")
+    found = set()
+    for key in files.built_on(config if isinstance(config, dict) else {}):
+        with contextlib.suppress(UserError):  # the run itself says so when it starts
+            found.add(open_run(key).id)
+    return found - {run}
 
 
 def slot_is_free(place: slots.Slot) -> bool:

@@ -205,6 +205,8 @@ def _waiting(
         reason = "Paused in the queue."
     elif queue.all_paused():
         reason = "The queue is paused."
+    elif needed := [row.run for row in listed if row.run in files.built_on(config)]:
+        reason = f"Waits for the run {needed[0]}, which it builds on."
     elif position == 1:
         reason = "Next in the queue: it starts as soon as its device is free."
     else:

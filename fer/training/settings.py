@@ -48,11 +48,12 @@ def changed(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, A
         elif key in _PHASE_KEYS:
             _every_phase(content["phases"], key, value)
         else:
-            _set(content, str(key), value)
+            set_value(content, str(key), value)
     return content
 
 
-def _set(content: dict[str, Any], key: str, value: Any) -> None:
+def set_value(content: dict[str, Any], key: str, value: Any) -> None:
+    """Change one value of a config's JSON in place: a key with dots inside, typed or as text."""
     target: Any = content
     *path, last = key.split(".")
     for step in path:

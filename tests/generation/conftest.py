@@ -13,9 +13,9 @@ from fer.training.config import Phase, TrainConfig
 SIZE = 8
 
 
-def bars(count: int = SIZE) -> np.ndarray:
-    """(count, 48, 48) uint8: a bright bar on black, turned a little further each time."""
-    rows, columns = np.mgrid[-24:24, -24:24]
+def bars(count: int = SIZE, pixels: int = 48) -> np.ndarray:
+    """(count, pixels, pixels) uint8: a bright bar on black, turned a little further each time."""
+    rows, columns = (np.mgrid[:pixels, :pixels] - pixels // 2) * 48 / pixels
     angles = np.pi * np.arange(count) / count
     distance = np.abs(columns * np.sin(angles)[:, None, None] - rows * np.cos(angles)[:, None, None])
     return (255 * np.clip((7 - distance) / 2, 0, 1)).astype(np.uint8)

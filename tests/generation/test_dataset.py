@@ -13,7 +13,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import UnknownName, UserError
 from fer.generation.config import DiffusionConfig
 from fer.generation.dataset import GeneratedSet, accept, list_sets, open_set, reject
-from fer.runs import Run, create_run, run_here
+from fer.runs import Run, create_run, run_here, schedule
 from fer.training.config import Phase, TrainConfig
 from fer.training.data import Batches, class_weights, load_data
 from tests.generation.conftest import bars
@@ -144,7 +144,8 @@ def test_the_remedies_are_queued_and_read_back_with_intervals(
     queued: list[Run] = []
     monkeypatch.setattr(ablations, "submit", queued.append)
     filled(faces)
-    identifier = ablations.start_remedies(quick(faces, class_weights="balanced"), "more", seeds=2)
+    recipe = quick(faces, class_weights="balanced", split=SplitConfig(validation_fraction=0.1))
+    identifier = ablations.start_remedies(recipe, "more", seeds=2)
     assert ablations.identifiers() == []
     assert ablations.identifiers(of_remedies=True) == [identifier]
     variants = ["as it is", "class weights", "oversampled", "SMOTE", "generated"]
@@ -155,6 +156,8 @@ def test_the_remedies_are_queued_and_read_back_with_intervals(
     assert [c.class_weights for c in configs[:5]] == ["none", "balanced", "none", "none", "none"]
     assert configs[2].oversample == {"disgust": 3 + 5}  # as many as with the generated ones
     assert [c.smote for c in configs] == ["", "", "", queued[0].id, "", "", "", "", queued[5].id, ""]
+    assert [schedule.forerunners(run.id) for run in queued[2:4]] == [set(), {queued[0].id}]
+    assert {c.split for c in configs} == {SplitConfig()}  # the generator's
     assert configs[4].generated == "more@1"
     assert {c.seed for c in configs} == {0, 1}
     figures = iter([(0.2, 0.1, 0.4), (0.4, 0.3, 0.6)])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -14,9 +15,10 @@ from fer.errors import UserError
 from fer.generation import network
 from fer.generation.config import DiffusionConfig
 from fer.generation.generators import Generator
+from fer.generation.normalization import lighten
 from fer.generation.quality import nearest
-from fer.generation.sampling import Draws, Sampler, _loop
-from fer.generation.schedule import Schedule
+from fer.generation.sampling import Draws, Sampler, _loop, _pixels
+from fer.generation.schedule import SCHEDULES, Schedule
 from fer.generation.training import DiffusionTraining, Images
 from fer.models.loading import load_model
 from tests.generation.conftest import bars, small
@@ -42,14 +44,43 @@ def after(steps: int) -> Callable[[], bool]:
     return lambda: next(calls, None) is None
 
 
-def test_the_network_has_about_2_4_million_parameters_and_starts_at_zero():
-    model = network.build(classes=2)
-    assert model.count_params() == 2_390_305 + 3 * network.EMBEDDING
+def test_the_network_has_about_2_4_million_parameters_and_starts_as_the_linear_predictor():
+    schedule = Schedule("cosine", 1000)
+    model = network.build(schedule, classes=2)
+    assert model.count_params() == 2_392_305 + 3 * network.EMBEDDING
     images = np.random.default_rng(0).standard_normal((2, 48, 48, 1)).astype(np.float32)
-    noise = model([images, np.array([0, 999]), np.array([0, 2])])
-    assert noise.shape == (2, 48, 48, 1)
-    assert not np.any(np.asarray(noise))
+    t = np.array([100, 999])
+    noise = model([images, t, np.array([0, 2])])
+    spread = np.sqrt(1 - schedule.kept[t])[:, None, None, None]
+    np.testing.assert_allclose(noise, spread * images, atol=1e-6)
     assert any("attention" in layer.name for layer in model.layers)
+
+
+def test_weighted_noise_error_is_the_error_of_the_velocity():
+    """w(t) ‖ε - ε̂‖² = ‖v - v̂‖² with v = √ᾱ ε - √(1-ᾱ) x_0, whatever the network answers."""
+    schedule = Schedule("cosine", 1000)
+    random = np.random.default_rng(0)
+    t = np.array([0, 300, 700, 990])
+    image, noise, found = random.standard_normal((3, 4, 2304))
+    signal, spread = np.sqrt(schedule.kept[t])[:, None], np.sqrt(1 - schedule.kept[t])[:, None]
+    noisy = signal * image + spread * noise
+    expected = np.square(signal * noise - spread * image - found).mean(axis=1)
+    predicted = spread * noisy + signal * found  # what the last layers of the network compute
+    weighted = schedule.loss_weights("velocity")[t] * np.square(noise - predicted).mean(axis=1)
+    np.testing.assert_allclose(weighted, expected, rtol=1e-5)
+    assert (schedule.loss_weights("noise") == 1).all()
+
+
+@pytest.mark.parametrize("groups", [4, 8])
+def test_the_lighter_group_normalisation_is_the_same_one(groups: int):
+    images = keras.Input((6, 6, 16))
+    model = keras.Model(images, keras.layers.GroupNormalization(groups, name="norm")(images))
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(1, 0.3, 16), random.normal(0, 1, 16)])
+    x = random.normal(random.normal(0, 3, 16), random.uniform(0.5, 2, 16), (4, 6, 6, 16)).astype(np.float32)
+    expected = np.asarray(model(x))
+    assert lighten(model) == 1
+    np.testing.assert_allclose(np.asarray(model.get_layer("norm")(x)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("method", "steps"), [("ddim", 10), ("ddpm", 100)])
@@ -69,6 +100,33 @@ def test_sampling_finds_the_image_that_an_exact_predictor_knows(method: str, ste
     start, noise = ops.convert_to_tensor(draws.normal()), ops.convert_to_tensor(draws.several(steps))
     found = np.asarray(_loop(exact, start, noise, visited, coefficients))
     np.testing.assert_allclose(found, np.repeat(image, 2, axis=0), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_exact_denoiser_of_eight_images_draws_one_of_the_eight(name: str):
+    """E[x_0 | x_t] of eight images is a softmax over them; DDIM ends at one, and not always at the same.
+
+    No training: what is checked is that sampling walks the steps that training learns on.
+    """
+    schedule = Schedule(name, 1000)
+    images = ops.convert_to_tensor(bars().reshape(8, -1).astype(np.float32) / 127.5 - 1)
+    kept = ops.convert_to_tensor(schedule.kept.astype(np.float32))
+
+    def exact(x, t):
+        share = ops.take(kept, t)
+        flat = ops.reshape(x, (-1, 2304))
+        squared = ops.sum(ops.square(flat[:, None] - ops.sqrt(share) * images[None]), axis=2)
+        likely = ops.softmax(-squared / (2 * (1 - share)), axis=1) @ images
+        return (x - ops.sqrt(share) * ops.reshape(likely, (-1, 48, 48, 1))) / ops.sqrt(1 - share)
+
+    steps = ops.convert_to_tensor(schedule.coefficients(50, "ddim"))
+    visited = ops.convert_to_tensor(schedule.visited(50).astype(np.int32))
+    start = ops.convert_to_tensor(Draws(0, np.arange(16)).normal())
+    nothing = ops.convert_to_tensor(np.zeros((1, 1, 1, 1, 1), np.float32))
+    found = _pixels(_loop(exact, start, nothing, visited, steps))
+    places, distances = nearest(bars(), found)
+    assert distances.max() < 1  # of 255
+    assert len(set(places[:, 0])) >= 4
 
 
 def test_resumed_equals_uninterrupted(eight: Dataset, tmp_path: Path):
@@ -92,7 +150,7 @@ def test_resumed_equals_uninterrupted(eight: Dataset, tmp_path: Path):
 
 def test_the_same_seed_draws_the_same_faces_whatever_is_drawn_with_them(eight: Dataset):
     config = small(eight)
-    model = network.build(100, 2, (8, 8))
+    model = network.build(config.noise, 2, (8, 8))
     for variable in model.trainable_variables:  # away from zero
         variable.assign(variable + 0.02)
     sampler = Sampler(model, config.noise, config.classes)
@@ -125,7 +183,8 @@ def test_strips_of_samples_are_left_every_nth_epoch(eight: Dataset, tmp_path: Pa
 
 def test_batches_hold_the_noise_they_ask_for_and_hide_some_classes(eight: Dataset):
     config = small(eight, unconditional=0.5, batch_size=64)
-    images = Images(config, eight, eight.indices("train"))
+    train = eight.indices("train")
+    images = Images(config, eight.images[train], eight.labels[train])
     batch = images.batch(0, 0)
     noisy, t, classes = batch.inputs
     kept = config.noise.kept[t][:, None, None, None]

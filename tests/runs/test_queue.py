@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +35,7 @@ def places(kind: str, device: str) -> list[Slot]:
     return {"auto": GPUS, "cpu": [CPU_SLOT], "gpu:0": GPUS[:1], "gpu:1": GPUS[1:]}[device]
 
 
-def assigned(rows: list[Row], busy: tuple[str, ...] = (), **options: bool) -> list[tuple[str, str]]:
+def assigned(rows: list[Row], busy: tuple[str, ...] = (), **options: Any) -> list[tuple[str, str]]:
     pairs = schedule.assign(rows, lambda place: place.name not in busy, places, **options)
     return [(found.run, place.name) for found, place in pairs]
 
@@ -61,6 +62,19 @@ def test_paused_and_impossible_runs_are_passed_over():
 def test_small_jobs_take_a_free_gpu_or_their_own_place():
     assert assigned([row("s", kind="evaluate")], busy=("gpu:0", "gpu:1")) == [("s", "small")]
     assert assigned([row("s", kind="evaluate")]) == [("s", "gpu:0")]
+
+
+def test_a_run_waits_for_those_it_builds_on_and_lets_others_pass():
+    """Two GPUs: SMOTE's run needs the plain one's features, and the second seed may start meanwhile."""
+    rows = [row("plain"), row("smote"), row("next")]
+    needs = {"smote": {"plain", "gone"}}.get
+    options = {"forerunners": lambda run: needs(run, set())}
+    assert assigned(rows, **options) == [("plain", "gpu:0"), ("next", "gpu:1")]
+    running = row("plain", state="running", slot="gpu:0")
+    assert assigned([running, *rows[1:]], **options) == [("next", "gpu:1")]
+    assert assigned(rows[1:], **options) == [("smote", "gpu:0"), ("next", "gpu:1")]
+    moved_up = [rows[1], rows[0]]
+    assert assigned(moved_up, **options) == [("plain", "gpu:0")]
 
 
 @PATIENT

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -12,6 +13,9 @@ from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.runs import Run
+
+if TYPE_CHECKING:
+    from fer.generation.dataset import GeneratedSet
 
 
 def split_choice(splits: list[str], label: str = "Split") -> str:
@@ -80,6 +84,7 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
     settings["class_weights"] = _weights_choice(recipe, config)
     with st.expander("More settings", icon=":material/tune:"):
         settings["selection"] = _selection_choice(recipe, dataset)
+        generated = _generated_choice(recipe, dataset)
         name = st.text_input("Run name", placeholder="made from the recipe and the time")
         preset = _preset_choice(recipe, config)
         settings["seed"] = str(st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}"))
@@ -99,6 +104,8 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
     changed = {key: value for key, value in settings.items() if value and not _same(config, key, value)}
     try:
         chosen = with_settings(config, changed)
+        if generated is not None:  # what validates this training must be new to the generator too
+            chosen = replace(chosen, generated=generated.reference, split=generated.split)
         if chosen.oversample and not chosen.augmentation.active:
             st.warning(
                 "A class is grown but the images are not varied, so it is repeated as it is. Switch the "
@@ -274,6 +281,27 @@ def _selection_choice(recipe: str, dataset: Dataset) -> str:
         help="Selections are made on the Outliers and Data pages; the run records the version it used.",
     )
     return open_selection(dataset, chosen).reference if chosen else ""
+
+
+def _generated_choice(recipe: str, dataset: Dataset) -> "GeneratedSet | None":
+    """A set of generated faces to add to the training images, if one was made from this data set."""
+    from fer.generation.dataset import list_sets
+
+    sets = {f.name: f for f in list_sets() if f.dataset == dataset.fingerprint}
+    described = {
+        name: f"{name}: " + ", ".join(f"{n} {emotion}" for emotion, n in found.counts().items())
+        for name, found in sets.items()
+    }
+    chosen = st.selectbox(
+        "Generated faces",
+        ["", *sets],
+        format_func=lambda name: described.get(name, "none"),
+        key=f"generated-{recipe}",
+        disabled=not sets,
+        help="Added to the training images, never to validation or test. The data set is then divided as "
+        "for the generator, whatever is chosen below. Sets are made on the Generate page.",
+    )
+    return sets.get(chosen)
 
 
 def _preset_choice(recipe: str, config: Any) -> str:

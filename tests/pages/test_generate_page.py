@@ -1,10 +1,12 @@
 """The Generate page: from nothing to a generator, from a seed to faces, from faces to a set."""
 
+import numpy as np
 import pytest
 
+from fer.data.splits import SplitConfig
 from fer.emotions import EMOTIONS
 from fer.generation.config import DiffusionConfig
-from fer.generation.dataset import list_sets, open_set
+from fer.generation.dataset import accept, list_sets, open_set
 from fer.runs import Run, create_run, run_here
 from tests.pages.conftest import open_page
 from tests.pages.test_interactions import by_label
@@ -14,7 +16,7 @@ from tests.pages.test_interactions import by_label
 def submitted(monkeypatch) -> list[Run]:
     """Runs that the page handed to the queue, which does not start them here."""
     runs: list[Run] = []
-    for place in ("dashboard.jobs", "fer.ablations"):
+    for place in ("dashboard.jobs", "fer.ablations", "fer.runs"):
         monkeypatch.setattr(f"{place}.submit", runs.append)
     return runs
 
@@ -77,6 +79,23 @@ def test_faces_are_drawn_accepted_and_put_to_the_question(generator, submitted):
     assert {run.train_config().generated for run in submitted} == {"", "generated disgust@1"}
     page.run()
     assert any(frame.value.shape[0] == 5 for frame in page.dataframe)
+
+
+def test_the_train_page_adds_a_set_and_divides_as_its_generator_did(demo_dataset, submitted):
+    split = SplitConfig(validation_fraction=0.3)
+    config = DiffusionConfig(demo_dataset.fingerprint, split=split)
+    other = create_run(config.to_json(), kind="diffusion")
+    faces = np.stack([np.full((48, 48), value, np.uint8) for value in (9, 99)])
+    accept("mine", other, faces, ["disgust"] * 2, [{}, {}])
+    page = open_page("train")
+    sets = by_label(page.selectbox, "Generated faces")
+    assert list(sets.options) == ["none", "mine: 2 disgust"]
+    sets.set_value("mine")
+    by_label(page.button, "Start training").click()
+    page.run()
+    assert not page.exception
+    trained = submitted[0].train_config()
+    assert (trained.generated, trained.split) == ("mine@1", split)
 
 
 def test_the_runs_page_shows_what_it_drew_while_it_learned(generator):

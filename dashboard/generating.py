@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, jobs, live, panels, state
+from fer.data.splits import SplitConfig
 from fer.emotions import EMOTIONS
 from fer.generation.config import RECIPE, DiffusionConfig
 from fer.generation.dataset import accept
@@ -72,17 +73,28 @@ def training_form() -> None:
             "Expressions to learn",
             EMOTIONS,
             default=["disgust"],
-            help="One: as study A did, without guidance. Several: one network that is told which.",
+            help="One: as study A did, without guidance. Several: one network that is told which, so that "
+            "the rare ones borrow from the others; each is then shown equally often.",
         )
-        left, middle, right = st.columns(3)
+        left, middle, right, last = st.columns(4)
         epochs = left.number_input("Epochs", 1, 10_000, 100)
         seed = middle.number_input("Seed", 0, 2**31 - 1, 0, key="generator-seed")
         schedule = right.selectbox("Noise schedule", ["cosine", "linear"])
+        share = last.number_input(
+            "Validation share (%)",
+            5,
+            50,
+            20,
+            key="generator-share",
+            help="Faces of train it does not learn from. Give it the share of the classifiers that are to "
+            "judge its faces or train on them, because what validates those must be new to it: 20 in the "
+            "studies' recipes, 10 in resnet_se, vgg and cct.",
+        )
         if not classes:
             st.warning("Choose at least one expression.")
             return
         counts = dataset.counts().get("train", {})
-        images = int(0.8 * sum(counts.get(name, 0) for name in classes))
+        images = int((1 - share / 100) * sum(counts.get(name, 0) for name in classes))
         seconds = images * epochs * _seconds_per_image()
         st.caption(
             f"About {images:,} training images; on this machine about {panels.duration(seconds)}. The images "
@@ -91,6 +103,7 @@ def training_form() -> None:
         config = {
             "dataset": dataset.fingerprint,
             "classes": classes,
+            "split": SplitConfig(validation_fraction=share / 100).to_json(),
             "epochs": int(epochs),
             "seed": int(seed),
             "schedule": schedule,
@@ -227,9 +240,16 @@ def quality(run: Run, samples: "Samples") -> None:
     """Figures of the faces beside those of real ones, by the features of a trained classifier."""
     st.subheader("How good are they?", anchor=False)
     judges = {r.id: r for r in list_runs() if r.kind == "train" and (r.directory / "best.keras").exists()}
-    fitting = {i: r for i, r in judges.items() if r.config.get("dataset") == run.config.get("dataset")}
+    fitting = {
+        i: r
+        for i, r in judges.items()
+        if all(r.config.get(name) == run.config.get(name) for name in ("dataset", "split"))
+    }
     if not fitting:
-        st.info("To measure them, a classifier trained on the same data set is needed.")
+        st.info(
+            "To measure them, a classifier trained on the same data set, divided in the same way, is needed: "
+            "faces that are new to both."
+        )
         panels.go_to("train", "Train a network")
         return
     left, right = st.columns([3, 1], vertical_alignment="bottom")

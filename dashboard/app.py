@@ -9,7 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dashboard import cached, navigation, panels
 
-st.set_page_config(page_title="FER-2013 dashboard", page_icon=":material/mood:", layout="wide")
+# A picture of our own: browsers would fetch one of Google's symbols from Google.
+icon = Path(__file__).with_name("icon.svg")
+st.set_page_config(page_title="FER-2013 dashboard", page_icon=icon, layout="wide")
 
 chosen = st.navigation(
     {

@@ -60,7 +60,8 @@ def listing(dataset: Dataset) -> None:
     quarantined = dataset.meta.get("quarantined") or []
     if quarantined:
         with st.expander(
-            f"{len(quarantined)} entries of {dataset.name} were set aside", icon=":material/report:"
+            f"{len(quarantined)} entries of {panels.plain(dataset.name)} were set aside",
+            icon=":material/report:",
         ):
             panels.table(pd.DataFrame(quarantined), "quarantined")
     for warning in dataset.meta.get("warnings") or []:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import gallery, navigation, state
+from fer.cells import inert
 from fer.data.dataset import Dataset, DatasetInfo, list_datasets
 from fer.errors import UserError
 from fer.runs import Run, list_runs, shipped_runs, statuses
@@ -97,19 +98,11 @@ def csv_bytes(data: pd.DataFrame) -> bytes:
     """CSV in UTF-8 whose text cells are inert in spreadsheets (OWASP: CSV injection)."""
     safe = data.copy()
     for column in safe.columns:
-        safe[column] = safe[column].map(_inert)
-    safe.columns = [_inert(column) for column in safe.columns]
+        safe[column] = safe[column].map(inert)
+    safe.columns = [inert(column) for column in safe.columns]
     buffer = io.StringIO()
     safe.to_csv(buffer, index=False)
     return buffer.getvalue().encode("utf-8")
-
-
-def _inert(value: Any) -> Any:
-    """A text that no spreadsheet takes for a formula, nor for the start of another row; others unchanged."""
-    if not isinstance(value, str):
-        return value
-    marked = f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-    return marked.replace("\r", " ")  # the csv module does not quote a lone carriage return
 
 
 def metrics(values: Mapping[str, str | tuple[str, str]], width: int = 130) -> None:

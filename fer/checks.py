@@ -3,7 +3,6 @@
 Configs come from files, forms and the command line, so nothing about their types can be assumed.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -13,10 +12,11 @@ from fer.errors import UnknownName, UserError
 
 def check_number(what: str, value: object, low: float, high: float) -> float:
     """`value` as float if it is a finite number in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"The {what} is {repr(value)[:80]}; give a number from {low:g} to {high:g}.")
-    if not low <= value <= high:
-        raise UserError(f"The {what} is {value:g}; give a number from {low:g} to {high:g}.")
+    if not low <= value <= high:  # nor does any comparison with NaN hold
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)[:80]
+        raise UserError(f"The {what} is {shown}; give a number from {low:g} to {high:g}.")
     return float(value)
 
 

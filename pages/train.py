@@ -26,7 +26,7 @@ with settings:
             run = create_run(config.to_json(), kind="train", name=name or None, recipe=recipe, repeat_after=5)
             submit(run)
             st.session_state[state.WATCHED] = run.id
-            st.toast(f"{run.name} is in the queue.", icon=":material/schedule:")
+            st.toast(f"{panels.plain(run.name)} is in the queue.", icon=":material/schedule:")
 
 with watching:
     live.watch_latest()

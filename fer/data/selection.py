@@ -247,7 +247,12 @@ def _event(
 def _fold(dataset: Dataset, name: str, events: list[dict[str, Any]]) -> Selection:
     """The decisions after all `events`: each image has a stack of them, and `undo` takes the top off."""
     stacks: dict[int, list[Decision]] = {}
-    for event in events:
+    for number, event in enumerate(events, start=1):
+        if not _is_event(event, len(dataset)):
+            raise UserError(
+                f"Version {number} of selection {name!r} is damaged; remove it or restore its file "
+                f"{_file(dataset, name)}."
+            )
         decision = Decision(event["action"], event.get("label", ""), event.get("reason", ""))
         for index in event["images"]:
             stack = stacks.setdefault(index, [])
@@ -257,6 +262,20 @@ def _fold(dataset: Dataset, name: str, events: list[dict[str, Any]]) -> Selectio
                 stack.pop()
     decisions = {index: stack[-1] for index, stack in stacks.items() if stack}
     return Selection(dataset.fingerprint, name, len(events), decisions)
+
+
+def _is_event(event: Any, images: int) -> bool:
+    """Whether it is what `_event` makes for a data set of so many images."""
+    if not isinstance(event, dict) or event.get("action") not in ACTIONS:
+        return False
+    chosen, label = event.get("images"), event.get("label", "")
+    return (
+        isinstance(chosen, list)
+        and all(type(index) is int and 0 <= index < images for index in chosen)
+        and label in (EMOTIONS if event["action"] == "relabel" else ("", *EMOTIONS))
+        and isinstance(event.get("reason", ""), str)
+        and isinstance(event.get("time"), int | float)
+    )
 
 
 def _folder(dataset: Dataset) -> Path:
@@ -300,9 +319,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
         raise UserError(
             f"The selection file {file} is damaged ({error}); remove it or restore it."
         ) from error
-    if header.get("format") != FORMAT_VERSION:
+    version = header.get("format") if isinstance(header, dict) else header
+    if version != FORMAT_VERSION:
         raise UserError(
-            f"The selection file {file} has format {header.get('format')!r}; this version reads "
+            f"The selection file {file} has format {str(version)[:80]}; this version reads "
             f"{FORMAT_VERSION}. Export it there as CSV and import that here."
         )
     return events

@@ -63,7 +63,9 @@ class SplitConfig:
             raise UnknownName("split scheme", self.scheme, SCHEMES)
         fraction = self.validation_fraction
         if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 0.9:
-            raise UserError(f"The validation fraction is {fraction!r}; give a number above 0, at most 0.9.")
+            raise UserError(
+                f"The validation fraction is {repr(fraction)[:80]}; give a number above 0, at most 0.9."
+            )
         _check_integer("number of folds", self.folds, 2, 20)
         _check_integer("fold", self.fold, 0, self.folds - 1)
         _check_integer("split seed", self.seed, 0, 2**32 - 1)
@@ -253,4 +255,4 @@ def _class_labels(classes: Sequence[str] | None) -> np.ndarray:
 
 def _check_integer(what: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"The {what} is {value!r}; give a whole number from {low} to {high:,}.")
+        raise UserError(f"The {what} is {repr(value)[:80]}; give a whole number from {low} to {high:,}.")

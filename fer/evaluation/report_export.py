@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fer.cells import inert
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -41,11 +42,11 @@ class Table:
     rows: list[list[Any]]
 
     def to_csv(self) -> str:
-        """Comma-separated, every number in full."""
+        """Comma-separated, every number in full; no text can start a formula."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([["" if cell is None else cell for cell in row] for row in self.rows])
+        writer.writerow([inert(column) for column in self.columns])
+        writer.writerows([["" if cell is None else inert(cell) for cell in row] for row in self.rows])
         return text.getvalue()
 
     def to_latex(self) -> str:

@@ -4,7 +4,7 @@ ruff (lint and format), mypy, then every test. Options that are not ours go to p
 `python tests -k splits`, `python tests tests/data`. Ends with a status other than 0 if anything failed.
 
 `python tests --extras` tests the optional extras (JAX, MLflow, a Ray cluster) instead, in environments of
-their own.
+their own; `python tests --lowest` runs some tests with the oldest packages that the requirements allow.
 """
 
 import os
@@ -23,6 +23,7 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="python tests", description=__doc__)
     parser.add_argument("--cpu", action="store_true", help="install no CUDA libraries")
     parser.add_argument("--extras", action="store_true", help="test JAX, MLflow and Ray instead")
+    parser.add_argument("--lowest", action="store_true", help="test the oldest packages that are allowed")
     options, for_pytest = parser.parse_known_args(arguments)
     from dashboard import environment
 
@@ -38,6 +39,13 @@ def main(arguments):
 
         try:
             return environments.run(python, for_pytest)
+        except KeyboardInterrupt:
+            return 130
+    if options.lowest:
+        from tests import lowest
+
+        try:
+            return lowest.run(python, for_pytest)
         except KeyboardInterrupt:
             return 130
     return check(str(python), for_pytest)

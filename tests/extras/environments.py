@@ -67,8 +67,8 @@ def namespaced(command: Sequence[str]) -> list[str]:
     return ["unshare", "--net", *users, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
 
 
-def prepare(name: str, files: Sequence[str], main_python: Path) -> Path:
-    """The Python of the environment `name`, made or brought up to date.
+def prepare(name: str, files: Sequence[str], main_python: Path, root: Path = ROOT) -> Path:
+    """The Python of the environment `name`, made or brought up to date with requirement files in `root`.
 
     Raises:
         SetupError: no network, no space.
@@ -81,8 +81,8 @@ def prepare(name: str, files: Sequence[str], main_python: Path) -> Path:
             print(f"Creating the virtual environment {venv} …", flush=True)
             subprocess.run([str(main_python), "-m", "venv", "--clear", str(venv)], check=True)
         (_packages_of(python) / "main.pth").write_text(f"{_packages_of(main_python)}\n", encoding="utf-8")
-        if not environment.is_ready(venv, files, ROOT):
-            environment.install(venv, files, ROOT, print)
+        if not environment.is_ready(venv, files, root):
+            environment.install(venv, files, root, print)
     except (OSError, subprocess.CalledProcessError) as error:
         raise environment.SetupError(f"{venv} could not be made: {error}") from error
     return python

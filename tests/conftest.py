@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache that fixtures of wider scope write to; never the project's own `cache/`."""
+    """The cache that fixtures of wider scope write to; never the project's own `cache/`.
+
+    Nor is there a starter, which would be one run more on every page; `shipped` brings back the real one.
+    """
     directory = tmp_path_factory.mktemp("session-cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_CACHE", str(directory))
+        patch.setenv("FER_STARTER", str(directory / "no starter"))
         yield directory
 
 
@@ -46,6 +50,15 @@ def cache(
             _link(dataset.directory, directory / "datasets" / dataset.fingerprint)
     monkeypatch.setenv("FER_CACHE", str(directory))
     return directory
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the starter that comes with the program, in force for this test."""
+    from fer.runs.run import starter_directory
+
+    monkeypatch.delenv("FER_STARTER")
+    return starter_directory()
 
 
 @pytest.fixture(scope="session")

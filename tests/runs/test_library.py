@@ -10,7 +10,6 @@ import pytest
 from fer import runs, storage
 from fer.errors import UnknownName, UserError
 from fer.runs import jobs, launchers
-from fer.runs import run as run_module
 
 
 def test_an_id_says_what_and_when():
@@ -127,7 +126,7 @@ def test_a_finished_run_made_by_hand():
 
 
 def test_the_starter_is_opened_but_not_changed(monkeypatch, tmp_path):
-    monkeypatch.setattr(run_module, "STARTER_DIRECTORY", tmp_path / "starter")
+    monkeypatch.setenv("FER_STARTER", str(tmp_path / "starter"))
     with pytest.raises(UserError, match="starter"):
         runs.open_run("starter")
     (tmp_path / "starter").mkdir()

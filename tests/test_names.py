@@ -15,6 +15,7 @@ from fer.data.dataset import check_name, open_dataset, rename_dataset, save_data
 from fer.data.selection import create_selection
 from fer.data.selection_csv import export_csv
 from fer.errors import UserError
+from fer.evaluation.report_export import Table
 from fer.runs import create_run, open_run, rename
 
 HOSTILE = (
@@ -83,6 +84,8 @@ def test_no_cell_of_an_export_starts_a_formula(text):
     rows = list(csv.reader(io.StringIO(table, newline="")))
     assert rows[1][0] == f"'{text}".replace("\r", " ")
     assert rows[1][1] == "-1.5"
+    report = Table("scores", "Scores", ("run", text), [[text, -1.5]]).to_csv()  # also inside the HTML report
+    assert list(csv.reader(io.StringIO(report, newline="")))[1] == [rows[1][0], "-1.5"]
     opened = dataset([text, "b", "c"])
     exported = export_csv(opened, create_selection(opened, "mine"))
     cells = [cell for row in csv.reader(io.StringIO(exported, newline="")) for cell in row]

@@ -13,13 +13,16 @@ def view(_: Dataset) -> None:
     """Bytes of every data set and run, the budget, and leftovers with a button to remove them."""
     used = cached.disk_use()
     total, limit = sum(use.bytes for use in used), budget()
-    text = f"{total / 1e9:.2f} of {limit / 1e9:.0f} GB"
+    text = f"{total / 1e9:.2f} of {limit / 1e9:.0f} GB in use"
     st.progress(min(total / limit, 1.0), text=text)
     if total > limit:
         st.warning(f"The cache is larger than its budget ({text}).", icon=":material/warning:")
     rows = [{"kind": use.kind, "name": use.name, "disk (MB)": use.bytes / 1e6} for use in used]
-    column = st.column_config.NumberColumn(format="%.1f")
-    panels.table(pd.DataFrame(rows), "disk", column_config={"disk (MB)": column})
+    columns = {  # narrow, so that the name has the rest, on a phone too
+        "kind": st.column_config.TextColumn(width=75),
+        "disk (MB)": st.column_config.NumberColumn(format="%.1f", width=85),
+    }
+    panels.table(pd.DataFrame(rows), "disk", column_config=columns)
     st.caption("FER_DISK_BUDGET sets the budget in GB. Data sets are deleted under Imported, runs on Runs.")
     found = [problem for problem in leftovers.leftovers() if problem.cleanable]
     st.subheader("Leftovers", anchor=False)

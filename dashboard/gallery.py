@@ -47,6 +47,7 @@ def gallery_html(
     tones: Sequence[str] | None = None,
     size: int = 84,
     columns: int | None = None,
+    narrow: int | None = None,
 ) -> str:
     """A grid of faces that fills the width it is given.
 
@@ -57,8 +58,11 @@ def gallery_html(
         tones: N of `good`, `bad` or '': a green, red or no border.
         size: least width of a face in pixels.
         columns: this many faces a row instead, as wide as fits.
+        narrow: and this many on a telephone.
     """
     tracks = f"repeat({columns},1fr)" if columns else f"repeat(auto-fill,minmax({size}px,1fr))"
+    kind = f"faces-{columns}-{narrow}" if narrow else "faces-wide"
+    phone = f"@media(max-width:640px){{.{kind}{{grid-template-columns:repeat({narrow},1fr)!important}}}}"
     styles, shown = _sprites(images)
     cells = []
     for n, face in enumerate(shown):
@@ -74,8 +78,8 @@ def gallery_html(
         ".faces figure{margin:0}.faces [role=img]{width:100%;border-radius:4px;border:3px solid transparent;"
         "background-repeat:no-repeat;background-origin:border-box;background-clip:border-box}"
         ".faces figcaption{font-size:.75rem;line-height:1.25;white-space:pre-line;text-align:center;"
-        f"opacity:.85;overflow-wrap:anywhere}}{styles}</style>"
-        f'<div class="faces" style="grid-template-columns:{tracks}">'
+        f"opacity:.85;overflow-wrap:anywhere}}{phone if narrow else ''}{styles}</style>"
+        f'<div class="faces {kind}" style="grid-template-columns:{tracks}">'
         f"{''.join(cells)}</div>"
     )
 

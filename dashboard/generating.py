@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS_PER_IMAGE = 0.03  # of training on two cores; replaced by what the newest run here took
 NEAREST = 2
+FEW = 50  # faces on a side, below which the figures are mostly chance
 MEASURES = {
     "frechet": "Fréchet distance ↓",
     "kernel": "Kernel distance ↓",
@@ -139,7 +140,7 @@ def draw(run: Run) -> "Samples | None":
             "Guidance",
             0.0,
             8.0,
-            2.0,
+            2.0 if config.conditional else 1.0,
             0.5,
             disabled=not config.conditional,
             help="Above 1 the expression is exaggerated and the faces get more alike. "
@@ -192,7 +193,8 @@ def grid(run: Run, samples: "Samples") -> None:
             cells.append(training[place])
             captions.append(f"real, {distance:.0f} away")
             tones.append("")
-    panels.faces(cells, captions, tones=tones, columns=3 * (1 + order.shape[1]), name="generated")
+    each = 1 + order.shape[1]
+    panels.faces(cells, captions, tones=tones, columns=3 * each, name="generated", narrow=each)
     st.caption(
         f"Beside each generated face stand the training images it is nearest to (root mean square difference "
         f"of the pixels, mirrored or not). Below {limit:.0f}, nearer than 95 % of the training images are to "
@@ -270,6 +272,11 @@ def quality(run: Run, samples: "Samples") -> None:
             f"{found.held_out} held-out real ones. ↓ lower is better, ↑ higher is better; as good as "
             "the column beside it is as good as real."
         )
+        if found.compared < FEW:
+            st.warning(
+                f"With {found.compared} faces on a side, these figures say little, precision and recall "
+                f"least of all. Draw {FEW} or more."
+            )
     panels.note(
         "**Fréchet** and **kernel distance** compare the two clouds of features (Heusel et al. 2017, "
         "Bińkowski et al. 2018). **Precision**: the share of generated faces among the real ones; "

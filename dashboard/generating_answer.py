@@ -33,10 +33,14 @@ def accepted() -> None:
         with panels.errors_shown():
             reject(chosen.name, [number - 1 for number in out or []])
             st.rerun()
-    st.caption("Train any recipe with these faces added:")
+    st.caption(
+        "Train any recipe with these faces added: choose them on the Train page under *More settings*, or"
+    )
     st.code(
-        f'python -m fer train resnet_se --dataset {chosen.dataset} --set "generated={chosen.reference}"',
+        f'python -m fer train resnet_se --dataset {chosen.dataset} --set "generated={chosen.reference}" '
+        f"--set split.validation_fraction={chosen.split.validation_fraction:g}",
         language="bash",
+        wrap_lines=True,
     )
 
 

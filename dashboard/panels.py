@@ -127,9 +127,10 @@ def faces(
     size: int = 84,
     columns: int | None = None,
     name: str = "",
+    narrow: int | None = None,
 ) -> None:
     """A responsive grid of faces; see `gallery.gallery_html`. With a `name`, its pictures download as PNG."""
-    st.html(gallery.gallery_html(images, captions, titles, tones, size, columns))
+    st.html(gallery.gallery_html(images, captions, titles, tones, size, columns, narrow))
     if name and len(images):
         st.download_button(
             "PNG",

@@ -23,7 +23,7 @@ HEADER = """\
 # The exact set of packages that all checks passed with (Linux, x86-64, Python {python}).
 # Made by: .venv/bin/python -m tests.lock --write
 # Used by: python -m pip install -r requirements.lock
-# Looked through for known weaknesses by: pipx run pip-audit -r requirements.lock --no-deps
+# Known weaknesses: pipx run pip-audit -r requirements.lock --no-deps --disable-pip --strict
 """
 
 

@@ -33,7 +33,8 @@ def collect_zip(file: IO[bytes], progress: Progress) -> Collected:
     _check_directory_size(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            # A name that is empty, or begins with NUL, ends `is_dir` of Python 3.11 with an IndexError.
+            members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             if len(archive.infolist()) > MAX_ENTRIES:
                 raise _too_many(len(archive.infolist()))
             for member in archive.infolist():
@@ -44,13 +45,15 @@ def collect_zip(file: IO[bytes], progress: Progress) -> Collected:
             if tables and not any(_path(m).lower().endswith((".jpg", ".jpeg", ".png")) for m in members):
                 return _collect_table(archive, tables, progress)
             return collect([(_path(member), _reader(archive, member)) for member in members], progress)
-    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise UserError(f"The zip is damaged and cannot be opened ({error}). Fetch it again.") from error
 
 
 def _check(member: zipfile.ZipInfo) -> None:
     """Refuse the archive for what this entry is."""
     path, shown = _path(member), repr(member.filename[:120])
+    if not path:
+        raise UserError("The zip is refused: an entry in it has no name. Pack the folder again.")
     parts = path.split("/")
     if path.startswith("/") or (len(path) > 1 and path[1] == ":") or ".." in parts:
         raise UserError(f"The zip is refused: entry {shown} points outside of it. Pack the folder again.")

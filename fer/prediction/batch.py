@@ -91,7 +91,7 @@ def _archive(content: bytes) -> zipfile.ZipFile:
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    members = [m for m in archive.infolist() if not m.is_dir() and not _hidden(m.filename)]
+    members = [m for m in archive.infolist() if m.filename[-1:] not in ("", "/") and not _hidden(m.filename)]
     if len(members) > MAX_MEMBERS:
         raise UserError(f"The zip has {len(members)} files, the limit is {MAX_MEMBERS}; split it.")
     return members

@@ -1,5 +1,6 @@
 """Data from outside: the whole corpus of photos, a disk that really fills, and kills at 20 random moments."""
 
+import base64
 import hashlib
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 from fer import storage
 from fer.data.dataset import list_datasets, open_dataset
 from fer.data.sources import import_source
+from fer.errors import UserError
 from tests.data.sourcekit import release_files, write_folder, zipped
 from tests.prediction.corpus import bad_photos, good_photos
 
@@ -140,6 +142,15 @@ def test_a_disk_that_really_fills_is_one_sentence_and_leaves_what_was_there(tmp_
     assert list_datasets() == []
 
 
+@pytest.mark.parametrize("name", [b"train/happy/1.jpg", b"train/happy"])
+def test_an_entry_without_a_name_found_by_fuzzing(name):
+    """`ZipInfo.is_dir` of Python 3.11 ends with an IndexError for it; atheris found that in seconds."""
+    whole = zipped(release_files(2) | {name.decode(): b"x"})
+    nul = whole.replace(name, b"\0" + name[1:])
+    with pytest.raises(UserError, match="an entry in it has no name"):
+        import_source(nul)
+
+
 def test_an_entry_before_the_start_of_the_file_found_by_fuzzing():
     """Python's zipfile raises `ValueError: negative seek value` for it; atheris found that in a minute."""
     files = release_files(2)
@@ -149,3 +160,14 @@ def test_an_entry_before_the_start_of_the_file_found_by_fuzzing():
     reasons = [entry["reason"] for entry in result.quarantined]
     assert reasons
     assert all("damaged in the zip" in reason for reason in reasons)
+
+
+def test_a_table_that_ends_before_its_size_found_by_fuzzing():
+    """Python's zipfile raises EOFError for it; the 137 bytes are as atheris made them."""
+    found = base64.b64decode(
+        b"UEsDBBQAAAAIAL19dV2bu0wBEQAAAA8AAAALAACAZmVyMjAxMy5jc3ZLzc0vyczP0ynIrEjNKeYC"
+        b"AFBLAQIUAxQAAAAIAL19dV2bu0wBEQAAAA8AAAALAAAAAAAAAAAAAACAAQAAAABmZXIyMDEzLmNz"
+        b"dlBLBQYAAAAAAQABADkAAAA6AAAAAAA="
+    )
+    with pytest.raises(UserError, match="damaged"):
+        import_source(found)

@@ -63,7 +63,7 @@ def choose_images(runs: list[Run]) -> tuple[str, str | None]:
     own = {str(run.config.get("dataset")) for run in runs}
     others = {info.name: info.fingerprint for info in list_datasets() if own != {info.fingerprint}}
     dataset = None
-    left, right = st.columns([1, 2])
+    left, right = st.columns([1, 2]) if others else (st, st)  # alone, the splits need the whole width
     if others:
         name = left.selectbox(
             "Images of",
@@ -77,7 +77,7 @@ def choose_images(runs: list[Run]) -> tuple[str, str | None]:
         dataset = others.get(str(name))
     splits = _splits({dataset} if dataset else own)
     splits += [] if dataset else [split for split in ("validation", "train") if split not in splits]
-    split = (right if others else left).segmented_control(
+    split = right.segmented_control(
         "Scored on",
         splits,
         default=splits[0],

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, run_table
 from fer.data.dataset import list_datasets
+from fer.prediction.packaging import read_card
 from fer.runs import list_runs, statuses
 
 st.title("Facial expressions, measured")
@@ -25,9 +26,18 @@ def best_accuracy() -> str:
     scores = [(run.metrics().get("accuracy"), run.name) for run in finished]
     scores = [(accuracy, name) for accuracy, name in scores if accuracy is not None]
     if not scores:
-        return "No finished run yet."
+        return "No finished run yet. " + starter()
     accuracy, name = max(scores)
     return f"{len(finished)} finished, best {100 * accuracy:.1f} % on test ({panels.plain(name)})."
+
+
+def starter() -> str:
+    """What the model that comes with the program is worth, '' when it is not there."""
+    score = read_card().get("scores", {}).get("PublicTest", {})
+    if not score:
+        return ""
+    accuracy, clean = 100 * score["accuracy"], 100 * score["accuracy_without_leaks"]
+    return f"The starter is ready: {accuracy:.1f} % on PublicTest, {clean:.1f} % without leaked images."
 
 
 def training_state() -> str:

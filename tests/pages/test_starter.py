@@ -90,3 +90,11 @@ def test_it_is_explained_on_the_data_set_that_is_chosen(starter, trained):
     page = chosen(page, "Runs").set_value(["starter"]).run()
     assert not page.exception
     assert not page.error
+
+
+def test_home_says_what_the_starter_is_worth(starter, demo_dataset):
+    page = open_page("home")
+    assert not page.exception
+    card = json.loads((starter / "model_card.json").read_text())
+    accuracy = 100 * card["scores"]["PublicTest"]["accuracy"]
+    assert any(f"starter is ready: {accuracy:.1f} % on PublicTest" in text.value for text in page.markdown)

@@ -20,6 +20,8 @@ def show(run: Run) -> None:
     st.caption("Generated from the same noise each time:")
     for path in (strips[place] for place in places):
         strip = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        if strip is None:
+            continue  # damaged; the next one comes
         faces = np.split(strip, strip.shape[1] // IMAGE_SIZE, axis=1)
         number = int(path.stem.split("-")[1])
         titles = [f"epoch {number}, face {n + 1}" for n in range(len(faces))]

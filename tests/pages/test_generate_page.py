@@ -1,5 +1,8 @@
 """The Generate page: from nothing to a generator, from a seed to faces, from faces to a set."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,8 @@ from fer.data.splits import SplitConfig
 from fer.emotions import EMOTIONS
 from fer.generation.config import DiffusionConfig
 from fer.generation.dataset import accept, list_sets, open_set
-from fer.runs import Run, create_run, run_here
+from fer.runs import Run, create_run, open_run, run_here
+from fer.runs.run import runs_directory
 from tests.pages.conftest import open_page
 from tests.pages.test_interactions import by_label
 
@@ -21,9 +25,18 @@ def submitted(monkeypatch) -> list[Run]:
     return runs
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Where the folder of the generator's run is kept between tests; empty before the first."""
+    return tmp_path_factory.mktemp("generator")
+
+
 @pytest.fixture
-def generator(demo_dataset) -> Run:
-    """A generator of two epochs: it draws, if nothing one would call a face."""
+def generator(demo_dataset, trained: Path) -> Run:
+    """A generator of two epochs, trained once: it draws, if nothing one would call a face."""
+    for folder in trained.iterdir():
+        shutil.copytree(folder, runs_directory() / folder.name)
+        return open_run(folder.name)
     config = DiffusionConfig(
         demo_dataset.fingerprint,
         epochs=2,
@@ -37,6 +50,7 @@ def generator(demo_dataset) -> Run:
     run = create_run(config.to_json(), kind="diffusion", name="tiny generator")
     run_here(run)
     assert run.status().state == "finished", run.log_tail()
+    shutil.copytree(run.directory, trained / run.id)
     return run
 
 

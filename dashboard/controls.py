@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard import cached, panels, state
+from dashboard import building, cached, panels, state
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -97,6 +97,7 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
             key=f"precision-{recipe}",
             help="auto: bfloat16 where the processor or GPU computes it natively",
         )
+        settings |= building.building_on(recipe, config)
     if not augment:
         settings["augmentation"] = "none"
     elif preset:

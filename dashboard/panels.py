@@ -191,6 +191,14 @@ def duration(seconds: float | None) -> str:
     )
 
 
+def runs_with_network() -> list[Run]:
+    """The starter and every run that has a network and is not at work, the newest first."""
+    trained = [run for run in list_runs() if run.kind in WITH_NETWORK]
+    trained = [run for run in trained if (run.directory / "best.keras").exists()]
+    known = statuses(trained)
+    return [*shipped_runs(), *(run for run in trained if not known[run.id].active)]
+
+
 def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) -> list[Run]:
     """One to eight finished runs, kept in the address; says what to do when there is none.
 
@@ -202,12 +210,9 @@ def choose_runs(label: str = "Runs", most: int = 8, all_at_first: bool = False) 
         most: that can be chosen.
         all_at_first: begin with the starter, or without one with all runs, not with the newest alone.
     """
-    shipped = shipped_runs()
-    trained = [run for run in list_runs() if run.kind in WITH_NETWORK]
-    trained = [run for run in trained if (run.directory / "best.keras").exists()]
-    known = statuses(trained)
-    trained = [run for run in trained if not known[run.id].active]
-    usable = [*shipped, *trained]
+    usable = runs_with_network()
+    shipped = [run for run in usable if run.id == STARTER]
+    trained = [run for run in usable if run.id != STARTER]
     if not usable:
         st.info(
             "No trained model yet. Train one; the demo faces take about a minute.",

@@ -1,0 +1,54 @@
+"""The Train page's weights to start from and teachers: what is offered, and what the run that starts says."""
+
+import pytest
+
+from dashboard import state
+from fer import storage
+from tests.evaluation.builders import tiny_dataset, tiny_run
+from tests.pages.conftest import open_page
+
+
+@pytest.fixture
+def earlier(cache):
+    """The data set of a finished run of baseline_cnn."""
+    dataset = tiny_dataset("here", per_class=10, seed=2)
+    folder = tiny_run(cache / "runs" / "baseline_cnn-mine", dataset, weights_seed=2)
+    content = storage.read_json(folder / "config.json")
+    storage.write_json(folder / "config.json", content | {"recipe": "baseline_cnn", "created": 1e9})
+    storage.write_json(folder / "status.json", {"state": "finished", "started": 1e9, "ended": 1e9 + 60})
+    storage.write_json(folder / "labels.json", {"name": "mine"})
+    return dataset
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Runs that the page would hand to the queue; none starts."""
+    runs = []
+    monkeypatch.setattr("fer.runs.submit", runs.append)
+    return runs
+
+
+def widget(page, kind, label):
+    return next(found for found in getattr(page, kind) if found.label == label)
+
+
+def test_weights_and_teachers_reach_the_run(earlier, submitted):
+    page = open_page("train", **{state.DATASET: earlier.name})
+    assert not page.exception
+    widget(page, "selectbox", "Start from the weights of").select("baseline_cnn-mine")
+    widget(page, "multiselect", "Teachers").set_value(["baseline_cnn-mine"])
+    widget(page, "slider", "Teachers' share of the label (%)").set_value(40)
+    next(b for b in page.button if b.label == "Start training").click()
+    page.run()
+    assert not page.exception
+    assert not page.error
+    config = submitted[0].train_config()
+    assert (config.initial, config.teachers, config.distillation) == (
+        "baseline_cnn-mine", ("baseline_cnn-mine",), 0.4,
+    )  # fmt: skip
+
+
+def test_only_the_same_network_gives_its_weights(earlier):
+    page = open_page("train", **{state.DATASET: earlier.name, state.RECIPE: "cnn4"})
+    assert widget(page, "selectbox", "Start from the weights of").options == ["none: random weights"]
+    assert widget(page, "multiselect", "Teachers").options == ["mine"]

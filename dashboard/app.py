@@ -24,6 +24,7 @@ chosen = st.navigation(
         for section, specs in navigation.sections().items()
     }
 )
+navigation.follow_address(chosen.url_path)
 cached.queue_served()
 with panels.errors_shown():
     chosen.run()

@@ -1,6 +1,7 @@
 """The one list of pages: adding a page is one file in `pages/` and one line here."""
 
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ PAGES: tuple[PageSpec, ...] = (
 )
 # fmt: on
 
+_PAGE = "page shown"  # key of the session state
+
 
 def page(name: str) -> PageSpec:
     """The entry of `PAGES` called `name`."""
@@ -57,3 +60,29 @@ def sections() -> dict[str, list[PageSpec]]:
     for spec in PAGES:
         grouped.setdefault(spec.section, []).append(spec)
     return grouped
+
+
+def follow_address(name: str) -> None:
+    """On arriving at page `name`, let what its address names win over what the session remembers.
+
+    Streamlit takes the values of a first visit from the address. Later it drops those of widgets that were
+    last seen on another page, and takes a widget's default for no value at all: a link from Recipes to Train
+    would open the recipe trained before.
+    """
+    import streamlit as st
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    if context is None or st.session_state.get(_PAGE) == name:
+        return
+    st.session_state[_PAGE] = name
+    asked = parse_qs(context.query_string, keep_blank_values=True)
+    for key, values in asked.items():
+        values = list(dict.fromkeys(values))  # a link repeats what the address had already
+        asked[key] = values
+        if key in st.session_state:
+            del st.session_state[key]
+        if key not in st.query_params:
+            st.query_params[key] = values if len(values) > 1 else values[0]
+    with context.session_state.query_params() as params:
+        params.set_initial_query_params(urlencode(asked, doseq=True))

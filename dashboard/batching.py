@@ -78,8 +78,9 @@ def batch(runs: list[Run]) -> None:
     st.caption(f"{len(results)} photos, {len(found)} faces" + (f"; {failed} without one." if failed else "."))
     if failed:
         with st.expander("Why there is no face", icon=":material/face_retouching_off:"):
-            reasons = [f"- {panels.plain(r.name)}: {panels.plain(r.error)}" for r in results if r.error]
-            st.markdown("\n".join(reasons[:SHOWN]))
+            told = [(r.name, str(r.error)) for r in results if r.error]
+            lines = [error if name in error else f"{name}: {error}" for name, error in told[:SHOWN]]
+            st.markdown("\n".join(f"- {panels.plain(line)}" for line in lines))
     frame = pd.DataFrame(table_rows(results))
     whole = frame.columns.intersection(["face", "x", "y", "width", "height"])
     frame[whole] = frame[whole].astype("Int64")  # rows without a face have no numbers

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlencode
 
+import cv2
 import pytest
 from playwright.sync_api import Page
 
@@ -17,6 +18,7 @@ from fer import storage
 from fer.augmentation.config import AugmentationConfig
 from fer.augmentation.presets import save_preset
 from fer.data.dataset import Dataset, open_dataset
+from fer.data.demo import draw_photo
 from fer.data.selection import mark
 from fer.data.sources import import_source
 from fer.evaluation.predictions import evaluate_run
@@ -140,11 +142,33 @@ def test_no_name_does_anything_on_any_page(page: Page, hostile: Dataset, dashboa
             wrong += watch.look(spec.title if spec.name != "home" else "")
             if spec.name == "compare" and query is not theirs:
                 assert IMAGE in page.locator('[data-testid="stMultiSelect"]').first.inner_text()
+    upload(page, dashboard)
+    wrong += watch.look("Predict")
     page.goto(report(page, dashboard, tmp_path).as_uri())
     page.wait_for_timeout(500)
     wrong += watch.look()
     assert IMAGE in page.locator("body").inner_text()
     assert wrong == []
+
+
+def upload(page: Page, dashboard: str) -> None:
+    """Photos and no photos with such names, and a zip of them, on the Predict page."""
+    query = urlencode({state.RUNS: IMAGE, state.PREDICT_VIEW: "Many photos"})
+    driver.visit(page, f"{dashboard}/predict?{query}")
+    photo = cv2.imencode(".png", draw_photo(1, width=300, height=300)[0])[1].tobytes()
+    names = [name.replace("/", "_") for name in FILES[:3]]
+    sent = {f"{name}.png": photo for name in names} | {f"broken {name}.png": b"x" for name in names}
+    sent["names.zip"] = zipped(
+        {f"{name}.png": content for name, content in zip(FILES, [photo, b"x"] * 3, strict=True)}
+    )
+    page.locator('input[type="file"]').first.set_input_files(
+        [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in sent.items()]
+    )
+    driver.settle(page)
+    page.get_by_text("Why there is no face").click()
+    driver.settle(page)
+    reasons = page.locator("details", has_text="Why there is no face")
+    assert reasons.inner_text().count("<img src=x") == 1
 
 
 def report(page: Page, dashboard: str, folder: Path) -> Path:

@@ -161,7 +161,7 @@ def _one_face(number: int, face: FacePrediction, photo: np.ndarray, runs: list[R
                 list(names),
                 default=chosen,
                 required=True,
-                format_func=lambda run_id: names[run_id],
+                format_func=lambda run_id: panels.plain(names[run_id]),
                 key=f"heat-of-{number}",
                 label_visibility="collapsed",
             )

@@ -20,7 +20,8 @@ text = left.text_input(
 )
 wanted = right.pills("State", STATES, selection_mode="multi", key=state.STATES, bind="query-params")
 tags = all_tags()
-tagged = st.pills("Tags", tags, selection_mode="multi", key=state.TAGS, bind="query-params") if tags else ()
+# Not pills: these would mark up what people write, `**so**`.
+tagged = st.multiselect("Tags", tags, key=state.TAGS, bind="query-params") if tags else ()
 archived = st.toggle("Show archived runs") if any(run.archived for run in runs) else False
 run_table.live_table(text or "", tuple(wanted or ()), tuple(tagged or ()), archived)
 queueing.waiting()

@@ -98,6 +98,7 @@ class Session:
         self.port = urlsplit(url).port
         self.id = ""
         self.uploaded = ""
+        self.last: tuple[str, dict[str, str | list[str]]] = ("home", {})  # page and query
         self.refreshing: dict[str, float] = {}  # fragment: next time
         self.intervals: dict[str, float] = {}
 
@@ -126,7 +127,8 @@ class Session:
         self.socket.transport.abort()
         await self._connect()
         before = self.id
-        await self.open("explore")
+        page, query = self.last
+        await self.open(page, **query)  # type: ignore[arg-type]
         if self.id != before:
             self.measured.errors.append("the session was not the same after a lost connection")
         self.measured.reconnects += 1
@@ -135,6 +137,7 @@ class Session:
         """Go to a page, which has to say something; seconds until its script has ended."""
         self.intervals.clear()
         self.refreshing.clear()
+        self.last = (page, query)
         message = BackMsg()
         message.rerun_script.page_name = page
         message.rerun_script.query_string = urlencode(query, doseq=True)

@@ -171,7 +171,14 @@ def ensemble(chosen: Chosen) -> None:
     if len(chosen.runs) < 2:
         st.info("Choose at least two runs.")
         return
-    ticked = st.pills("Members", chosen.names, selection_mode="multi", default=chosen.names, key="members")
+    ticked = st.pills(
+        "Members",
+        chosen.names,
+        selection_mode="multi",
+        default=chosen.names,
+        format_func=panels.plain,
+        key="members",
+    )
     members = replace(chosen, runs=tuple(run for name, run in chosen.named if name in ticked))
     if len(members.runs) < 2:
         st.info("Tick at least two members.")

@@ -43,7 +43,7 @@ FOUND = """() => [window.hostile ?? null, [
 VIEWS = {
     "data": [{state.DATA_VIEW: view} for view in ("Imported", "Disk")],
     "explore": [{state.EXPLORE_VIEW: view} for view in ("Samples", "Quality")],
-    "compare": [{state.VIEW: view} for view in ("Scores", "Per class", "Confusion", "Errors", "Curves")],
+    "compare": [{state.VIEW: view} for view in ("Scores", "Confusion", "Errors", "Curves", "Ensemble")],
 }
 
 

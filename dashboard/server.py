@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from streamlit import config, runtime
 
 from dashboard import camera_route
-from dashboard.memory import keep_trimming
+from dashboard.memory import keep_tidy
 from dashboard.sharing import (
     Password,
     SameHost,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int)
     parser.add_argument("--no-browser", action="store_true")
     options = parser.parse_args(arguments)
-    keep_trimming()
+    keep_tidy()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings belong in no one's terminal
     reason = cannot_listen(options.host, options.port)
     if reason:

@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from fer import storage
 
 VISITS = """
-import json, sys, threading, time
+import gc, json, sys, threading, time, weakref
 import psutil
-from dashboard.memory import keep_trimming, trim
+from dashboard.memory import keep_tidy, trim
 
 if not trim():
     print("null")
@@ -22,16 +23,29 @@ def visit():
     taken = [bytes(600 + n % 2000) for n in range(20_000)]  # 32 MB in blocks of a table's size
     kept.extend(taken[::500])  # and little of it stays, spread over all of it
 
+class Session:
+    # holds itself, as the state of a closed tab does
+    def __init__(self):
+        self.state = self
+
+gc.disable()
+closed = weakref.ref(Session())
 before = me.memory_info().rss
 for _ in range(3):
     visitors = [threading.Thread(target=visit) for _ in range(8)]
     [visitor.start() for visitor in visitors]
     [visitor.join() for visitor in visitors]
 after = me.memory_info().rss
-keep_trimming(every=0.2)
+keep_tidy(every=0.2)
 time.sleep(1)
+assert closed() is None
 print(json.dumps([(after - before) / 1e6, (me.memory_info().rss - before) / 1e6]))
 """
+
+
+def test_pages_are_not_followed_by_a_search_of_all_objects():
+    with open(storage.PROJECT / ".streamlit" / "config.toml", "rb") as file:
+        assert tomllib.load(file)["runner"]["postScriptGC"] is False
 
 
 def test_memory_of_visitors_goes_back():

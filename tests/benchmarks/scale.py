@@ -38,7 +38,7 @@ def main() -> int:
     if options.import_only:
         return child(options.import_only)
     missed = 0
-    with tempfile.TemporaryDirectory(prefix="fer-benchmark-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="fer-benchmark-", ignore_cleanup_errors=True) as scratch:
         missed += importing(Path(scratch), options.images)
         queue(Path(scratch) / "eight", options.runs, GPUS)
         missed += queue(Path(scratch) / "one", 10, 1)

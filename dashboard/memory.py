@@ -34,7 +34,8 @@ def trim() -> bool:
 def tidy(everything: bool) -> None:
     """Collect garbage among all objects, or only among those made since that was done last; trim.
 
-    `gc.freeze` sets aside what is in use, so that the frequent collections stay short (some 20 ms, not 200).
+    `gc.freeze` sets aside what is in use, so that the frequent collections stay short: with ten visitors
+    some 10 ms, not 135.
     """
     if everything:
         gc.unfreeze()

@@ -48,6 +48,36 @@ def test_pages_are_not_followed_by_a_search_of_all_objects():
         assert tomllib.load(file)["runner"]["postScriptGC"] is False
 
 
+FROZEN = """
+import gc, weakref
+import pandas
+from dashboard.memory import tidy
+
+class Session:
+    def __init__(self):
+        self.state = self
+
+gc.disable()
+tidy(everything=True)
+assert gc.get_freeze_count() > 10_000 > len(gc.get_objects()), gc.get_freeze_count()
+new = Session()
+kept, closed = weakref.ref(new), weakref.ref(Session())
+tidy(everything=False)
+assert closed() is None and kept() is new
+tidy(everything=True)
+del new  # garbage that was set aside meanwhile
+tidy(everything=False)
+assert kept() is not None
+tidy(everything=True)
+assert kept() is None
+"""
+
+
+def test_what_is_in_use_is_set_aside_but_not_for_ever():
+    done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, cwd=storage.PROJECT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_memory_of_visitors_goes_back():
     done = subprocess.run(
         [sys.executable, "-c", VISITS], capture_output=True, text=True, check=True, cwd=storage.PROJECT

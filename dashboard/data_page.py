@@ -178,7 +178,7 @@ def audit(dataset: Dataset) -> None:
         ("Leaked test", "leaked_test_images", "Test images a network may have seen in training"),
         ("Conflicting", "conflicting_groups", "Groups whose copies carry different labels"),
     )
-    panels.metrics({label: (f"{found[key]:,}", explanation) for label, key, explanation in described}, 105)
+    panels.metrics({label: (f"{found[key]:,}", explanation) for label, key, explanation in described})
     if found["leaked_test_images"]:
         st.warning(
             f"{found['leaked_test_images']:,} test images are pixel-identical to a training image, so "

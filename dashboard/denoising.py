@@ -91,7 +91,7 @@ def comparison(dataset: Dataset, index: int, config: DenoiseConfig) -> None:
             "Sharpness before": (f"{found.sharpness_before:,.0f}", "Variance of the Laplacian"),
             "Sharpness after": f"{found.sharpness_after:,.0f}",
         },
-        105,
+        columns=2,
     )
     panels.note(
         r"**Non-local means** (Buades et al. 2005): $\hat x_i=\sum_j w_{ij}x_j / \sum_j w_{ij}$ with "

@@ -105,9 +105,10 @@ def csv_bytes(data: pd.DataFrame) -> bytes:
     return buffer.getvalue().encode("utf-8")
 
 
-def metrics(values: Mapping[str, str | tuple[str, str]], width: int = 130) -> None:
+def metrics(values: Mapping[str, str | tuple[str, str]], columns: int = 8) -> None:
     """Headline figures in boxes of equal width: `{label: value}` or `{label: (value, explanation)}`."""
-    grid = st.grid(min(len(values), 8), min_column_width=width)
+    longest = max(len(label) for label in values)
+    grid = st.grid(min(len(values), columns), min_column_width=max(110, 7 * longest + 62))  # none is cut off
     for label, value in values.items():
         shown, explanation = value if isinstance(value, tuple) else (value, None)
         grid.metric(label, shown, border=True, help=explanation)

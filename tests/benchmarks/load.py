@@ -46,9 +46,9 @@ SCENES = {  # sessions: (with a trainer, seconds at the 95th percentile)
     20: (True, 4.0),
     40: (False, 8.0),
 }
-GROWTH = 150.0  # MB in a soak, from the mean of its second minute to that of its last
+GROWTH = 150.0  # MB from the time that every view was seen to the end
 CREEP = 2.0  # MB a minute in the second half of a soak: what counts as flat
-WARM = 60.0  # seconds until every page was seen and most uploads are there
+WARM = 60.0  # seconds until every view was seen
 UPLOAD = 5_000_000  # bytes; a photo
 STAY = 48  # visits until a tab of the soak is closed: about four minutes
 LOSE = 12  # visits until it loses its connection
@@ -377,24 +377,19 @@ def tell(title: str, measured: Measured, limit: float | None) -> int:
 
 
 def tell_memory(title: str, samples: list[tuple[float, float]], soak: bool) -> int:
-    """Print what the server's memory did; 1 when it grew too much or too steadily in a soak.
-
-    The few minutes of a scene tell only how much so many visitors take.
-    """
+    """Print what the server's memory did; 1 when it grew too much, or in a soak too steadily."""
     seconds, megabytes = np.array(samples).T
-    warm = (seconds >= WARM) & (seconds < 2 * WARM)
-    start = megabytes[warm].mean() if warm.any() else megabytes[-1]
-    end = megabytes[seconds >= seconds[-1] - WARM].mean()
+    start = megabytes[np.searchsorted(seconds, min(WARM, seconds[-1]))]
     half = seconds >= seconds[-1] / 2
     creep = 60 * np.polyfit(seconds[half], megabytes[half], 1)[0] if half.sum() > 1 else 0.0
     quarters = [float(part.mean()) for part in np.array_split(megabytes, 4)]
-    missed = soak and (end - start > GROWTH or creep > CREEP)
+    missed = megabytes[-1] - start > GROWTH or (soak and creep > CREEP)
     print(
-        f"{title:24} server memory {start:.0f} MB in the second minute, {end:.0f} MB in the last "
-        f"({end - start:+.0f}), most {megabytes.max():.0f}; "
+        f"{title:24} server memory {start:.0f} MB after {min(WARM, seconds[-1]):.0f} s, "
+        f"{megabytes[-1]:.0f} MB at the end ({megabytes[-1] - start:+.0f}), most {megabytes.max():.0f}; "
         f"mean of each quarter {' '.join(f'{mean:.0f}' for mean in quarters)}; "
-        f"second half {creep:+.1f} MB a minute"
-        + (f"; limits {GROWTH:.0f} MB, {CREEP:g} MB a minute: {'MISSED' if missed else 'ok'}" if soak else "")
+        f"second half {creep:+.1f} MB a minute; limits "
+        f"{GROWTH:.0f} MB{f', {CREEP:g} MB a minute' if soak else ''}: {'MISSED' if missed else 'ok'}"
     )
     return int(missed)
 

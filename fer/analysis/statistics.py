@@ -39,11 +39,11 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
     return result
 
 
-def pixel_counts(images: np.ndarray) -> np.ndarray:
-    """(256,) int64: how often each grey level occurs in (N, 48, 48) uint8 images."""
+def pixel_counts(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(256,) int64: how often each grey level occurs in `rows` (M,) of (N, 48, 48) uint8 images."""
     counts = np.zeros(256, dtype=np.int64)
-    for start in range(0, len(images), _CHUNK):
-        counts += np.bincount(np.ravel(images[start : start + _CHUNK]), minlength=256)
+    for start in range(0, len(rows), _CHUNK):
+        counts += np.bincount(np.ravel(images[rows[start : start + _CHUNK]]), minlength=256)
     return counts
 
 
@@ -111,9 +111,9 @@ def class_faces(dataset: Dataset, split: str = "train") -> dict[str, np.ndarray]
 def _compute(dataset: Dataset) -> dict[str, Any]:
     counts = dataset.counts()
     parts = _parts_80_20(dataset)
-    histograms = {part: pixel_counts(_taken(dataset, indices)) for part, indices in parts.items()}
+    histograms = {part: pixel_counts(dataset.images, indices) for part, indices in parts.items()}
     if dataset.indices("validation").size or "validation" not in parts:
-        whole = {split: pixel_counts(_taken(dataset, dataset.indices(split))) for split in counts}
+        whole = {split: pixel_counts(dataset.images, dataset.indices(split)) for split in counts}
     else:  # the 80/20 split only divides train, so its parts add up to it
         whole = {"train": histograms["train"] + histograms["validation"], "test": histograms["test"]}
         whole = {split: whole[split] for split in counts}

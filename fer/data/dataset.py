@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SPLITS: tuple[str, ...] = ("train", "validation", "test")
 PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 FORMAT_VERSION = 1
 DETAILS_BYTES = 20_000  # an entry of meta longer than this as JSON goes to details.json
+_TEXTS = 10_000  # names hashed at a time
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
 
 
@@ -112,9 +114,10 @@ def datasets_directory() -> Path:
 
 def pixel_hashes(images: np.ndarray) -> np.ndarray:
     """(N,) `V16` BLAKE2b-128 of each (48, 48) uint8 image; equal exactly for identical pixels."""
-    contiguous = np.ascontiguousarray(images, dtype=np.uint8)
-    digests = b"".join(hashlib.blake2b(image.data, digest_size=16).digest() for image in contiguous)
-    return np.frombuffer(digests, dtype="V16")
+    digests = bytearray()
+    for image in np.ascontiguousarray(images, dtype=np.uint8):
+        digests += hashlib.blake2b(image.data, digest_size=16).digest()
+    return np.frombuffer(bytes(digests), dtype="V16")
 
 
 def save_dataset(
@@ -166,11 +169,12 @@ def save_dataset(
                 _write_array(staging / "labels.npy", labels)
                 _write_array(staging / "splits.npy", splits)
                 _write_array(staging / "hashes.npy", pixel_hashes(images))
-                (staging / "names.json").write_text(json.dumps(names), encoding="utf-8")
+                with open(staging / "names.json", "w", encoding="utf-8") as file:
+                    json.dump(names, file)  # piece by piece, not one text of a million names
                 (staging / "details.json").write_text(json.dumps(details), encoding="utf-8")
                 short = {key: value for key, value in meta.items() if key not in details}
                 (staging / "meta.json").write_text(json.dumps(short, indent=1), encoding="utf-8")
-    return open_dataset(fingerprint)
+    return _opened(_find(fingerprint), names)
 
 
 @contextmanager
@@ -217,7 +221,11 @@ def open_dataset(key: str) -> Dataset:
         UnknownName: there is none; the message lists those there are.
         UserError: the key fits several, or a file of the data set is missing or damaged.
     """
-    info = _find(key)
+    return _opened(_find(key))
+
+
+def _opened(info: DatasetInfo, names: list[str] | None = None) -> Dataset:
+    """The data set; `names` where they are in memory already."""
     directory = datasets_directory() / info.fingerprint
     try:
         dataset = Dataset(
@@ -226,7 +234,7 @@ def open_dataset(key: str) -> Dataset:
             images=np.load(directory / "images.npy", mmap_mode="r"),
             labels=np.load(directory / "labels.npy"),
             splits=np.load(directory / "splits.npy"),
-            names=storage.read_json(directory / "names.json"),
+            names=storage.read_json(directory / "names.json") if names is None else names,
             hashes=np.load(directory / "hashes.npy"),
             meta=info.meta | storage.read_json(directory / "details.json"),
             directory=directory,
@@ -333,14 +341,18 @@ def _fingerprint(
     usage: list[str] | None,
 ) -> str:
     digest = hashlib.sha256()
-    parts: list[Any] = [images.data, labels.tobytes(), splits.tobytes(), "\0".join(names).encode()]
-    for part in [*parts, "\0".join(usage).encode()] if usage else parts:
-        digest.update(part)
+    for array in (images, labels, splits):
+        digest.update(array.data)
+    for texts in (names, usage or []):
+        for start in range(0, len(texts), _TEXTS):
+            digest.update(("\0" * (start > 0) + "\0".join(texts[start : start + _TEXTS])).encode())
     return digest.hexdigest()[:16]
 
 
 def _is_long(value: Any) -> bool:
-    return isinstance(value, list | dict) and len(json.dumps(value)) > DETAILS_BYTES
+    if not isinstance(value, list | dict):
+        return False
+    return len(value) > DETAILS_BYTES or len(json.dumps(value)) > DETAILS_BYTES
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
@@ -358,7 +370,13 @@ def _check(images: np.ndarray, labels: np.ndarray, splits: np.ndarray, names: li
         raise UserError(
             f"Images have shape {images.shape}; expected ({len(labels)}, {IMAGE_SIZE}, {IMAGE_SIZE})."
         )
-    if len(splits) != len(labels) or len(names) != len(labels) or len(set(names)) != len(names):
+    if len(splits) != len(labels) or len(names) != len(labels) or not _unique(names):
         raise UserError("Labels, splits and names must be equally many, and names unique.")
     if labels.max() >= len(EMOTIONS) or splits.max() >= len(SPLITS):
         raise UserError("A label or split is out of range.")
+
+
+def _unique(names: list[str]) -> bool:
+    """Sorted, because a set takes as much memory as the names, and they mostly come sorted."""
+    ordered = sorted(names)
+    return all(one != other for one, other in pairwise(ordered))

@@ -120,7 +120,7 @@ def release_warnings(collected: Collected) -> list[str]:
     if not count or not (complete or named > len(collected.names) / 2):
         return []
     warned = []
-    mean, std = pixel_mean_std(collected.images[train])
+    mean, std = pixel_mean_std(collected.images, np.flatnonzero(train))
     slack = 0 if complete else 4 / count**0.5
     differs = (
         abs(mean - RELEASE_MEAN) > 0.0005 + 0.13 * slack or abs(std - RELEASE_STD) > 0.0005 + 0.05 * slack
@@ -139,11 +139,11 @@ def release_warnings(collected: Collected) -> list[str]:
     return warned
 
 
-def pixel_mean_std(images: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of pixels/255, exact, from the histogram of (N, 48, 48) uint8."""
+def pixel_mean_std(images: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of pixels/255, exact, from the histogram of those uint8 images."""
     from fer.analysis.statistics import pixel_counts, summary
 
-    result = summary(pixel_counts(images))
+    result = summary(pixel_counts(images, rows))
     return result["mean"], result["std"]
 
 

@@ -11,20 +11,19 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from fer import storage
-from fer.data.dataset import SPLITS
-from fer.data.sources_layout import Place, is_litter, place
-from fer.emotions import EMOTIONS, IMAGE_SIZE
+from fer.data.sources_layout import place_all
+from fer.emotions import IMAGE_SIZE
 from fer.errors import UserError
 
 Progress = Callable[[float, str], None]
-Reader = Callable[[], bytes]
+Reader = Callable[[int], bytes]
 
 MAX_FILES = 1_000_000
 IN_MEMORY = 100_000  # images; more are decoded into a file, so that memory stays flat
@@ -60,46 +59,41 @@ class Collected:
 
 def collect_folder(folder: Path, progress: Progress) -> Collected:
     """Every image below `folder`; links to folders are not followed."""
-    entries: list[tuple[str, Reader]] = []
+    paths: list[str] = []
     for root, _folders, files in os.walk(folder, followlinks=False):
-        for file in files:
-            path = Path(root, file).relative_to(folder).as_posix()
-            entries.append((path, partial(_read_below, folder, path)))  # small: there may be a million
-            if len(entries) > MAX_FILES:
-                raise UserError(
-                    f"{folder} holds more than {MAX_FILES:,} files; choose the data set's folder."
-                )
-    return collect(entries, progress)
+        below = Path(root).relative_to(folder).as_posix()
+        paths += files if below == "." else [f"{below}/{file}" for file in files]
+        if len(paths) > MAX_FILES:
+            raise UserError(f"{folder} holds more than {MAX_FILES:,} files; choose the data set's folder.")
+    return collect(paths, lambda position: _read_below(folder, paths[position]), progress)
 
 
-def collect(entries: list[tuple[str, Reader]], progress: Progress) -> Collected:
-    """Place, read and decode `(path, reader)` entries.
+def collect(paths: list[str], read: Reader, progress: Progress) -> Collected:
+    """Place, read and decode the files called `paths`; `read` gives the bytes of the one at a position.
 
-    Returns images sorted by name, so that a folder and a zip of it give the same data set.
+    Beside its pixels (`pixel_store`) an image costs its name and a few bytes in arrays: there may be a
+    million. Images come sorted by name, so that a folder and a zip of it give the same data set.
     """
-    places, quarantined, warned = _place_all([entry for entry in entries if not is_litter(entry[0])])
-    del entries  # hundreds of thousands of them are as large as many images
-    images = pixel_store(len(places))
-    outcomes: list[str | bool] = []
-    for chunk in _decoded(places, images):
-        outcomes += chunk
-        progress(len(outcomes) / len(places), f"Read {len(outcomes):,} of {len(places):,} images")
-    good = [row for row, outcome in enumerate(outcomes) if not isinstance(outcome, str)]
-    quarantined += [
-        {"where": places[row][1], "reason": outcome}
-        for row, outcome in enumerate(outcomes)
-        if isinstance(outcome, str)
-    ]
-    found = [places[row][0] for row in good]
+    placed = place_all(paths)
+    images = pixel_store(len(placed.names))
+    converted = 0
+    wrong: dict[int, str] = {}
+    for done, changed, reasons in _decoded(placed.positions, read, images):
+        converted += changed
+        wrong |= reasons
+        progress(done / len(images), f"Read {done:,} of {len(images):,} images")
+    good = np.ones(len(images), dtype=bool)
+    good[list(wrong)] = False
+    refused = [{"where": paths[placed.positions[row]], "reason": reason} for row, reason in wrong.items()]
     return Collected(
-        images=_compacted(images, good),
-        labels=np.array([EMOTIONS.index(p.emotion) for p in found], dtype=np.uint8),
-        splits=np.array([SPLITS.index(p.split) for p in found], dtype=np.uint8),
-        names=[p.name for p in found],
-        parts=_parts(found),
-        quarantined=sorted(quarantined, key=lambda entry: entry["where"]),
-        converted=sum(outcome is True for outcome in outcomes),
-        warnings=warned,
+        images=_compacted(images, np.flatnonzero(good)),
+        labels=placed.labels[good],
+        splits=placed.splits[good],
+        names=list(compress(placed.names, good)) if wrong else placed.names,
+        parts=list(compress(placed.parts, good)),
+        quarantined=sorted(placed.quarantined + refused, key=lambda entry: entry["where"]),
+        converted=converted,
+        warnings=placed.warnings,
     )
 
 
@@ -122,7 +116,7 @@ def pixel_store(count: int) -> np.ndarray:
         raise storage.disk_error(error, folder) from error
 
 
-def _compacted(images: np.ndarray, rows: list[int]) -> np.ndarray:
+def _compacted(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows that were decoded, moved to the front in place: no second copy of all pixels."""
     if len(rows) == len(images):
         return images
@@ -163,56 +157,35 @@ def decode(content: bytes) -> tuple[np.ndarray, bool]:
     return image, converted
 
 
-def _place_all(
-    entries: list[tuple[str, Reader]],
-) -> tuple[list[tuple[Place, str, Reader]], list[dict[str, str]], list[str]]:
-    """Entries that name a split and class, sorted by name; the quarantined others; warnings."""
-    found = [(place(path), path, reader) for path, reader in sorted(entries, key=lambda entry: entry[0])]
-    flat = not any(isinstance(spot, Place) and spot.split for spot, _, _ in found)
-    placed: dict[str, tuple[Place, str, Reader]] = {}
-    quarantined = []
-    for spot, path, reader in found:
-        if isinstance(spot, Place) and not spot.split:
-            spot = replace(spot, split="train") if flat else "not below a train, validation or test folder"
-        if isinstance(spot, Place) and spot.name in placed:
-            spot = f"has the same split, class and file name as {placed[spot.name][1]}"
-        if isinstance(spot, Place):
-            placed[spot.name] = (spot, path, reader)
-        else:
-            quarantined.append({"where": path, "reason": spot})
-    warned = []
-    if flat and placed:
-        warned.append("There are class folders but no train or test folder, so every image counts as train.")
-    unknown = sum("class folder" in entry["reason"] for entry in quarantined)
-    if unknown:
-        example = next(entry for entry in quarantined if "class folder" in entry["reason"])
-        warned.append(
-            f"{unknown:,} images were left out; the first, {example['where']}: {example['reason']}."
-        )
-    return [placed[name] for name in sorted(placed)], quarantined, warned
-
-
-def _decoded(places: list[tuple[Place, str, Reader]], images: np.ndarray) -> Iterator[list[str | bool]]:
-    """Fill `images` chunk by chunk; yields for each image whether it was converted, or what is wrong."""
+def _decoded(
+    positions: np.ndarray, read: Reader, images: np.ndarray
+) -> Iterator[tuple[int, int, dict[int, str]]]:
+    """Fill `images` chunk by chunk; yields how many are done, and of the chunk what `_decode_chunk` says."""
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 2)
+    starts = range(0, len(positions), _CHUNK)
     try:
-        starts = range(0, len(places), _CHUNK)
-        chunks = [(places[start : start + _CHUNK], images[start : start + _CHUNK]) for start in starts]
-        for future in [pool.submit(_decode_chunk, *chunk) for chunk in chunks]:
-            yield future.result()
+        tasks = [
+            pool.submit(_decode_chunk, positions[start : start + _CHUNK], read, images[start:], start)
+            for start in starts
+        ]
+        for start, task in zip(starts, tasks, strict=True):
+            yield min(start + _CHUNK, len(positions)), *task.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(places: list[tuple[Place, str, Reader]], images: np.ndarray) -> list[str | bool]:
-    outcomes: list[str | bool] = []
-    for row, (_, _, read) in enumerate(places):
+def _decode_chunk(
+    positions: np.ndarray, read: Reader, images: np.ndarray, start: int
+) -> tuple[int, dict[int, str]]:
+    """(how many had to be converted, `{row: what is wrong with it}`)."""
+    changed, reasons = 0, {}
+    for row, position in enumerate(positions.tolist()):
         try:
-            images[row], converted = decode(read())
-            outcomes.append(converted)
+            images[row], converted = decode(read(position))
+            changed += converted
         except UserError as error:
-            outcomes.append(str(error))
-    return outcomes
+            reasons[start + row] = str(error)
+    return changed, reasons
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -271,10 +244,3 @@ def _read_below(folder: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})") from error
-
-
-def _parts(places: list[Place]) -> list[str]:
-    """Finer split names, only where a folder gave one; else `Dataset.parts` reads the file names."""
-    if not any(spot.part for spot in places):
-        return []
-    return [spot.part or spot.file.split("_", 1)[0] for spot in places]

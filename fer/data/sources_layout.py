@@ -4,9 +4,12 @@ The release's layout is `train/<class>/*.jpg` and `test/<class>/*.jpg`, also `va
 in case, in wrapping folders and in words for the same emotion.
 """
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, replace
 
-from fer.data.dataset import PARTS
+import numpy as np
+
+from fer.data.dataset import PARTS, SPLITS
 from fer.emotions import EMOTIONS
 
 # Folder or `Usage` value, lower case without separators -> (split, part or '').
@@ -80,6 +83,72 @@ def place(path: str) -> Place | str:
     return "not below a train, validation or test folder"
 
 
+@dataclass(frozen=True)
+class Placed:
+    """The files that name a split and a class, sorted by their names in the data set.
+
+    Attributes:
+        positions: (N,) int64, where each is in the list of paths.
+        labels, splits: (N,) uint8, indices into `EMOTIONS` and `SPLITS`.
+        names: N unique names.
+        parts: N finer names (`PublicTest`, …), or empty where no folder gave one: then file names tell.
+        quarantined: `{where, reason}` of the others.
+        warnings: sentences for the user.
+    """
+
+    positions: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    names: list[str]
+    parts: list[str]
+    quarantined: list[dict[str, str]]
+    warnings: list[str]
+
+
+def place_all(paths: list[str]) -> Placed:
+    """Place every path; of several with the same name in the data set, the first path counts.
+
+    Keeps numbers in arrays: an object per image would cost more than its name.
+    """
+    flat = not any(isinstance(spot := place(path), Place) and spot.split for path in paths)
+    positions, codes = array("q"), bytearray()  # of each image: split, class, part
+    names, quarantined = [], []
+    for position in _ascending(paths):
+        path = paths[position]
+        if is_litter(path):
+            continue
+        spot = place(path)
+        if isinstance(spot, Place) and not spot.split:
+            spot = replace(spot, split="train") if flat else "not below a train, validation or test folder"
+        if isinstance(spot, str):
+            quarantined.append({"where": path, "reason": spot})
+            continue
+        positions.append(position)
+        names.append(path if path == spot.name else spot.name)  # mostly the same: kept once
+        codes += bytes(
+            (SPLITS.index(spot.split), EMOTIONS.index(spot.emotion), ("", *PARTS).index(spot.part))
+        )
+    rows = array("q")
+    for row in _ascending(names):
+        if rows and names[row] == names[rows[-1]]:
+            reason = f"has the same split, class and file name as {paths[positions[rows[-1]]]}"
+            quarantined.append({"where": paths[positions[row]], "reason": reason})
+        else:
+            rows.append(row)
+    kept = np.array(rows, dtype=np.int64)
+    coded = np.frombuffer(codes, dtype=np.uint8).reshape(-1, 3)[kept]
+    names = [names[row] for row in rows]
+    return Placed(
+        positions=np.array(positions, dtype=np.int64)[kept],
+        labels=coded[:, 1].copy(),
+        splits=coded[:, 0].copy(),
+        names=names,
+        parts=_parts(names, coded[:, 2]),
+        quarantined=quarantined,
+        warnings=_layout_warnings(flat and bool(names), quarantined),
+    )
+
+
 def class_name(folder: str) -> str:
     """The emotion a class folder means, or the reason it means none."""
     word = _plain(folder)
@@ -109,3 +178,30 @@ def is_litter(path: str) -> bool:
 
 def _plain(word: str) -> str:
     return "".join(letter for letter in word.lower() if letter not in " _-.")
+
+
+def _ascending(texts: list[str]) -> np.ndarray:
+    """(N,) int64: which text comes first, second, …; equal ones in their order."""
+    return np.argsort(np.array(texts, dtype=object), kind="stable")
+
+
+def _parts(names: list[str], codes: np.ndarray) -> list[str]:
+    """Finer split names, only where a folder gave one; else `Dataset.parts` reads the file names."""
+    if not codes.any():
+        return []
+    given = ("", *PARTS)
+    return [
+        given[code] or name.rsplit("/", 1)[-1].split("_", 1)[0]
+        for name, code in zip(names, codes.tolist(), strict=True)
+    ]
+
+
+def _layout_warnings(flat: bool, quarantined: list[dict[str, str]]) -> list[str]:
+    warned = []
+    if flat:
+        warned.append("There are class folders but no train or test folder, so every image counts as train.")
+    unknown = [entry for entry in quarantined if "class folder" in entry["reason"]]
+    if unknown:
+        where, reason = unknown[0]["where"], unknown[0]["reason"]
+        warned.append(f"{len(unknown):,} images were left out; the first, {where}: {reason}.")
+    return warned

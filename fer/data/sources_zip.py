@@ -9,7 +9,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 from typing import IO
 
 from fer.data.sources_csv import collect_csv
@@ -44,7 +43,11 @@ def collect_zip(file: IO[bytes], progress: Progress) -> Collected:
             tables = [m for m in tables if not is_litter(_path(m))]
             if tables and not any(_path(m).lower().endswith((".jpg", ".jpeg", ".png")) for m in members):
                 return _collect_table(archive, tables, progress)
-            return collect([(_path(member), _reader(archive, member)) for member in members], progress)
+            return collect(
+                [_path(member) for member in members],
+                lambda position: _read(archive, members[position]),
+                progress,
+            )
     except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise UserError(f"The zip is damaged and cannot be opened ({error}). Fetch it again.") from error
 
@@ -114,24 +117,21 @@ def _path(member: zipfile.ZipInfo) -> str:
     return member.filename.replace("\\", "/")
 
 
-def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if member.file_size > MAX_FILE_BYTES:
-            raise UserError(f"file of {member.file_size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
-        try:
-            return archive.read(member)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-            ValueError,
-            RuntimeError,
-            struct.error,
-        ) as error:
-            raise UserError(f"damaged in the zip ({error})") from error
-
-    return read
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > MAX_FILE_BYTES:
+        raise UserError(f"file of {member.file_size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+    try:
+        return archive.read(member)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        struct.error,
+    ) as error:
+        raise UserError(f"damaged in the zip ({error})") from error
 
 
 def _collect_table(archive: zipfile.ZipFile, tables: list[zipfile.ZipInfo], progress: Progress) -> Collected:

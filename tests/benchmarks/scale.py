@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-FLAT_MB_PER_100K = 150  # names and places of the files; the pixels alone would be 230
+FLAT_MB_PER_100K = 25  # names of the files; the pixels alone would be 230
 GPUS = 8
 
 

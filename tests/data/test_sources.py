@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import zipfile
 
 import cv2
@@ -17,6 +18,7 @@ from fer.data import sources_csv, sources_images, sources_kaggle
 from fer.data.dataset import datasets_directory, delete_dataset, list_datasets, open_dataset, pixel_hashes
 from fer.data.sources import import_source, release_warnings
 from fer.data.sources_images import Collected, decode
+from fer.data.sources_layout import place_all
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from tests.data.sourcekit import csv_label, csv_row, encoded, picture, release_files, write_folder, zipped
@@ -64,6 +66,32 @@ def test_many_images_are_decoded_into_a_file_and_are_the_same_data_set(folder, m
     np.testing.assert_array_equal(large.dataset.images, stored)
     assert len(large.quarantined) == 1
     assert [path.name for path in cache.iterdir() if path.is_file()] == [], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("root", ["", "wrapped/"])
+def test_an_image_costs_its_name_not_an_object(root):
+    """Memory that stays flat at a million images; tests/benchmarks/scale.py measures whole imports."""
+    number = 20_000
+    paths = [f"{root}train/{EMOTIONS[n % 7]}/image_{n:07d}.jpg" for n in range(number)]
+    tracemalloc.start()
+    placed = place_all(paths)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(placed.names) == number
+    assert peak / number < (60 if not root else 160), "names that differ from the paths are kept beside them"
+
+
+def test_of_two_files_with_one_name_the_first_is_imported(tmp_path):
+    files = {f"{part}/train/angry/same.png": encoded(picture(n), ".png") for n, part in enumerate("ba")}
+    result = import_source(write_folder(tmp_path / "twice", files))
+    assert result.dataset.names == ["train/angry/same.png"]
+    np.testing.assert_array_equal(result.dataset.images[0], picture(1))
+    assert result.quarantined == [
+        {
+            "where": "b/train/angry/same.png",
+            "reason": "has the same split, class and file name as a/train/angry/same.png",
+        }
+    ]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -10,6 +10,7 @@ staging folder found while holding it belongs to nobody, and is removed.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -20,6 +21,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -33,6 +35,7 @@ PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 FORMAT_VERSION = 1
 DETAILS_BYTES = 20_000  # an entry of meta longer than this as JSON goes to details.json
 _TEXTS = 10_000  # names hashed at a time
+_IN_USE: WeakValueDictionary[tuple[Any, ...], "Dataset"] = WeakValueDictionary()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")
 
 
@@ -44,7 +47,7 @@ class Dataset:
         fingerprint: 16 hexadecimal digits of a SHA-256 over pixels, labels, splits and names.
         name: what the user calls it.
         images: (N, 48, 48) uint8, memory-mapped and read-only.
-        labels: (N,) uint8, index into `EMOTIONS`.
+        labels: (N,) uint8, index into `EMOTIONS`, read-only like `splits` and `hashes`.
         splits: (N,) uint8, index into `SPLITS`.
         names: N names, `<split>/<class>/<file>` for folders, `row <n>` for a csv.
         hashes: (N,) `V16`, BLAKE2b of the pixels: equal exactly when the images are pixel-identical.
@@ -217,6 +220,8 @@ def damaged_datasets() -> list[Path]:
 def open_dataset(key: str) -> Dataset:
     """Open a data set by fingerprint (or at least six first digits of it) or by name.
 
+    While somebody holds it, everybody gets the same object: its names take megabytes, and it is read-only.
+
     Raises:
         UnknownName: there is none; the message lists those there are.
         UserError: the key fits several, or a file of the data set is missing or damaged.
@@ -228,23 +233,38 @@ def _opened(info: DatasetInfo, names: list[str] | None = None) -> Dataset:
     """The data set; `names` where they are in memory already."""
     directory = datasets_directory() / info.fingerprint
     try:
-        dataset = Dataset(
-            fingerprint=info.fingerprint,
-            name=info.name,
-            images=np.load(directory / "images.npy", mmap_mode="r"),
-            labels=np.load(directory / "labels.npy"),
-            splits=np.load(directory / "splits.npy"),
-            names=storage.read_json(directory / "names.json") if names is None else names,
-            hashes=np.load(directory / "hashes.npy"),
-            meta=info.meta | storage.read_json(directory / "details.json"),
-            directory=directory,
-        )
-        _check(dataset.images, dataset.labels, dataset.splits, dataset.names)
+        state = info.name, *_state(directory)
+        dataset = _IN_USE.get(state) or _read(info, directory, names)
     except (OSError, ValueError, EOFError, UserError) as error:
         raise UserError(
             f"Data set {info.name!r} is damaged ({error}). Delete it on the Data page and import it again."
         ) from error
+    _IN_USE[state] = dataset
     return dataset
+
+
+def _read(info: DatasetInfo, directory: Path, names: list[str] | None) -> Dataset:
+    dataset = Dataset(
+        fingerprint=info.fingerprint,
+        name=info.name,
+        images=np.load(directory / "images.npy", mmap_mode="r"),
+        labels=np.load(directory / "labels.npy"),
+        splits=np.load(directory / "splits.npy"),
+        names=storage.read_json(directory / "names.json") if names is None else names,
+        hashes=np.load(directory / "hashes.npy"),
+        meta=info.meta | storage.read_json(directory / "details.json"),
+        directory=directory,
+    )
+    _check(dataset.images, dataset.labels, dataset.splits, dataset.names)
+    for array in (dataset.labels, dataset.splits, dataset.hashes):
+        array.setflags(write=False)
+    return dataset
+
+
+def _state(directory: Path) -> tuple[Any, ...]:
+    """What changes when a file in the folder does: damage, another import, another cache."""
+    files = sorted((entry.name, entry.stat()) for entry in os.scandir(directory))
+    return directory, *((name, found.st_ino, found.st_size, found.st_mtime_ns) for name, found in files)
 
 
 def rename_dataset(key: str, name: str) -> None:

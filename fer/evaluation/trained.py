@@ -9,7 +9,7 @@ import csv
 import hashlib
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,7 @@ class TrainedRun:
     def splits(self) -> dict[str, np.ndarray]:
         """`{split: int64 indices}` into the run's own data set; {} when the file is missing."""
         path = self.directory / "splits.npz"
-        if not path.exists():
-            return {}
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                return {key: stored[key].astype(np.int64) for key in stored.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"The file {path} is damaged ({error}); restore it or train again.") from error
+        return _splits(path, path.stat().st_mtime_ns) if path.exists() else {}
 
     @cached_property
     def hashes(self) -> np.ndarray | None:
@@ -229,6 +223,19 @@ def trained_run(run: Any) -> TrainedRun:
         else _json(directory / "labels.json").get("name")
     )
     return TrainedRun(directory, str(name or directory.name))
+
+
+@lru_cache(maxsize=32)
+def _splits(path: Path, changed: int) -> dict[str, np.ndarray]:
+    """Shared by all who look at the run: the pages keep many comparisons of the same runs."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            splits = {key: stored[key].astype(np.int64) for key in stored.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"The file {path} is damaged ({error}); restore it or train again.") from error
+    for indices in splits.values():
+        indices.setflags(write=False)
+    return splits
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -93,6 +93,21 @@ def test_rename_and_delete():
     assert [path.name for path in datasets_directory().iterdir()] == [".lock"]
 
 
+def test_who_opens_a_data_set_in_use_gets_the_same_one_until_it_changes():
+    """Forty open comparisons kept forty lists of its names before."""
+    made = save_dataset("one", *arrays())
+    assert open_dataset("one") is made
+    assert open_dataset(made.fingerprint) is made
+    rename_dataset("one", "uno")
+    renamed = open_dataset("uno")
+    assert (renamed.name, made.name) == ("uno", "one")
+    with pytest.raises(ValueError, match="read-only"):
+        made.labels[0] = 1
+    (made.directory / "labels.npy").write_bytes(b"torn")
+    with pytest.raises(UserError, match="damaged"):
+        open_dataset("uno")
+
+
 @pytest.mark.parametrize(
     "name",
     ["", " a", "a/b", "../x", "a\0", "<img>", "=cmd()", "con", "COM1.zip", "x" * 61, "a.", "a\n", "-a", None],

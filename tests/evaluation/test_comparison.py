@@ -135,6 +135,18 @@ def stored(directory, dataset, seed, **config):
     return directory
 
 
+def test_comparisons_share_what_they_have_in_common(tmp_path):
+    """The server keeps 32 of them: together they took a hundred megabytes of the same names and splits."""
+    dataset = tiny_dataset(leaks=4)
+    for n in range(3):
+        stored(tmp_path / str(n), dataset, n)
+    one, other = compare([tmp_path / "0", tmp_path / "1"]), compare([tmp_path / "2", tmp_path / "0"])
+    assert one.dataset is other.dataset is dataset
+    assert one.runs[0].splits is other.runs[1].splits
+    with pytest.raises(ValueError, match="read-only"):
+        one.runs[0].splits["test"][0] = 1
+
+
 def test_a_run_with_fewer_classes_is_compared_on_the_shared_images(tmp_path):
     dataset = tiny_dataset()
     six = tuple(name for name in EMOTIONS if name != "disgust")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import controls, engine_choice, live, panels, state
+from dashboard import engine_choice, live, panels, state, train_settings
 from fer.recipes import RECIPES
 from fer.runs import create_run, submit
 
@@ -13,11 +13,11 @@ if dataset is None:
 settings, watching = st.columns([2, 3], gap="large")
 
 with settings:
-    recipe = controls.recipe_choice(RECIPES)
+    recipe = train_settings.recipe_choice(RECIPES)
     panels.recipe_card(RECIPES[recipe])
     engine_choice.choose_engine()
     with st.form("settings", border=False):
-        config, name = controls.training_settings(recipe, dataset)
+        config, name = train_settings.training_settings(recipe, dataset)
         started = st.form_submit_button(
             "Start training", type="primary", icon=":material/play_arrow:", width="stretch"
         )

@@ -59,6 +59,7 @@ def test_nothing_heavy_is_imported_by_the_library_or_the_light_pages():
     ]
     modules += ["fer.data.sources", "fer.data.audit", "fer.analysis.statistics", "fer.evaluation.report"]
     modules += ["fer.evaluation.comparison", "dashboard.panels", "dashboard.controls", "dashboard.comparison"]
+    modules += ["dashboard.train_settings"]
     code = (
         f"import sys, {', '.join(modules)}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     )

@@ -21,6 +21,7 @@ from streamlit import config, runtime
 
 from dashboard import camera_route
 from dashboard.memory import keep_tidy
+from dashboard.reconnecting import follow_reconnections
 from dashboard.sharing import (
     Password,
     SameHost,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-browser", action="store_true")
     options = parser.parse_args(arguments)
     keep_tidy()
+    follow_reconnections()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings belong in no one's terminal
     reason = cannot_listen(options.host, options.port)
     if reason:

@@ -12,6 +12,7 @@ import pytest
 from fer import storage
 from fer.cli import _plain, main
 from fer.commands import COMMANDS
+from fer.commands.base import as_lines
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 
@@ -28,6 +29,18 @@ def folder(tmp_path: Path) -> Path:
                 image = generator.integers(0, 256, (48, 48), dtype=np.uint8)
                 cv2.imwrite(str(directory / f"{n}.png"), image)
     return tmp_path / "faces"
+
+
+def test_tables_show_means_with_their_intervals():
+    rows = [
+        {"variant": "as it is", "finished": 3, "recall": (0.11309, 0.10244), "p": 2.5e-9},
+        {"variant": "weights", "finished": 1, "recall": (0.5, None), "p": None},
+    ]
+    assert as_lines(rows).splitlines() == [
+        "variant   finished  recall           p",
+        "as it is  3         0.1131 ± 0.1024  2.5e-09",
+        "weights   1         0.5              –",
+    ]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

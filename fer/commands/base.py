@@ -28,11 +28,21 @@ def as_lines(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "none yet"
     columns = [key for key in rows[0] if not isinstance(rows[0][key], dict | list)]
-    cells = [columns, *([str(row[c]) if row[c] is not None else "–" for c in columns] for row in rows)]
+    cells = [columns, *([as_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
     )
+
+
+def as_cell(value: Any) -> str:
+    """One value of a table; a pair is a mean with the half-width of its interval, or None for that."""
+    if value is None:
+        return "–"
+    if isinstance(value, tuple):
+        mean, half = value
+        return as_cell(mean) if half is None else f"{as_cell(mean)} ± {as_cell(half)}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def as_document(result: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,17 +75,17 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str, **options:
         table(data, name)
 
 
-def table(data: pd.DataFrame, name: str, **options: Any) -> None:
-    """A table with a CSV download that cannot start a formula."""
+def table(data: pd.DataFrame, name: str, csv: pd.DataFrame | None = None, **options: Any) -> None:
+    """A table with a CSV download that cannot start a formula; of `csv`, where what is shown is rounded."""
     st.dataframe(data, hide_index=True, key=f"table-{name}", **({"placeholder": "–"} | options))
-    csv_download(data, name)
+    csv_download(data if csv is None else csv, name)
 
 
 def csv_download(data: pd.DataFrame, name: str) -> None:
-    """A small button that saves a table as CSV."""
+    """A small button that saves a table as CSV, made when it is pressed."""
     st.download_button(
         "CSV",
-        csv_bytes(data),
+        partial(csv_bytes, data),
         f"{name}.csv",
         "text/csv",
         key=f"csv-{name}",

@@ -43,7 +43,7 @@ def show(run: Run) -> None:
         path = run.directory / "train.log"
         if path.exists():
             st.download_button(
-                "Log", path.read_bytes(), f"{run.id}.log", icon=":material/download:", on_click="ignore"
+                "Log", path.read_bytes, f"{run.id}.log", icon=":material/download:", on_click="ignore"
             )
     with files:
         _files(run)
@@ -79,7 +79,7 @@ def _files(run: Run) -> None:
     if best.exists():
         st.download_button(
             "Model (best.keras)",
-            best.read_bytes(),
+            best.read_bytes,  # when it is pressed: a network may have 100 MB
             f"{run.id}.keras",
             icon=":material/download:",
             on_click="ignore",

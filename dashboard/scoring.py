@@ -56,7 +56,7 @@ def scores(chosen: Chosen) -> None:
             for name, row in zip(chosen.names, rows, strict=True)
         }
         table.append({"measure": title} | cells)
-    panels.table(pd.DataFrame(table), "scores", height="content")
+    panels.table(pd.DataFrame(table), "scores", csv=figures(rows), height="content")
     st.caption(
         f"Split: {chosen.split}. ★ best of the row. Brackets: 95 % bootstrap interval. Leaked: "
         f"pixel-identical to an "
@@ -74,6 +74,15 @@ def scores(chosen: Chosen) -> None:
         r"$(p_o-p_e)/(1-p_e)$; **expected calibration error** is the mean gap between confidence and "
         "accuracy over 15 bins."
     )
+
+
+def figures(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row a run, every figure of `headline_row` unrounded, for other programs."""
+    frame = pd.DataFrame(rows)
+    bounds = [row.get("interval") or (None, None) for row in rows]
+    frame.insert(frame.columns.get_loc("accuracy") + 1, "accuracy_low", [low for low, _ in bounds])
+    frame.insert(frame.columns.get_loc("accuracy") + 2, "accuracy_high", [high for _, high in bounds])
+    return frame.drop(columns="interval")
 
 
 def _latency(chosen: Chosen) -> None:

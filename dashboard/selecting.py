@@ -158,9 +158,13 @@ def _files(dataset: Dataset, name: str) -> None:
         events = pd.DataFrame(selections.history(dataset, name))
         panels.table(events, f"history-{name}")
         _difference(dataset, name, len(events))
-        content = export_csv(dataset, selections.open_selection(dataset, name))
         st.download_button(
-            "Export as CSV", content, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:"
+            "Export as CSV",
+            lambda: export_csv(dataset, selections.open_selection(dataset, name)),
+            f"{name}.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
         )
         if st.button("Delete this selection", icon=":material/delete:"):
             selections.delete_selection(dataset, name)

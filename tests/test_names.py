@@ -11,6 +11,7 @@ from dashboard import panels
 from dashboard.gallery import gallery_html
 from fer.augmentation.config import AugmentationConfig
 from fer.augmentation.presets import save_preset
+from fer.cells import inert
 from fer.data.dataset import check_name, open_dataset, rename_dataset, save_dataset
 from fer.data.selection import create_selection
 from fer.data.selection_csv import export_csv
@@ -86,6 +87,7 @@ def test_no_cell_of_an_export_starts_a_formula(text):
     assert rows[1][1] == "-1.5"
     report = Table("scores", "Scores", ("run", text), [[text, -1.5]]).to_csv()  # also inside the HTML report
     assert list(csv.reader(io.StringIO(report, newline="")))[1] == [rows[1][0], "-1.5"]
+    assert [inert(number) for number in ("-1", "-0.0083")] == ["-1", "-0.0083"]
     opened = dataset([text, "b", "c"])
     exported = export_csv(opened, create_selection(opened, "mine"))
     cells = [cell for row in csv.reader(io.StringIO(exported, newline="")) for cell in row]

@@ -56,7 +56,8 @@ class TrainConfig:
             validates or tests.
         generated_per_class: at most this many of each class of it; None for all.
         initial: run whose best weights this training starts from; '' for random (or pretrained) ones.
-        teachers: runs whose answers soften the labels (distillation, Hinton et al. 2015); () for none.
+        teachers: runs whose answers soften the labels (distillation, Hinton et al. 2015); () for none. One
+            that is named twice counts twice.
         distillation: share of the teachers' mean answer in each target, 0 to 1; the label has the rest.
         hard_samples: epochs of retraining on wrongly classified images after the last phase; 0 for off.
         early_stopping_patience: epochs without improvement of `early_stopping_monitor` that end a phase;

@@ -10,6 +10,7 @@ A forerunner must not have trained on this run's validation images: what it know
 """
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,9 @@ def soft_labels(
     answers = _stored(directory / ANSWERS, indices, len(config.classes))
     if answers is None:
         answers = np.zeros((len(indices), len(config.classes)), np.float32)
-        for number, key in enumerate(config.teachers):
-            show(f"asking teacher {number + 1} of {len(config.teachers)}")
+        shares = Counter(config.teachers)  # one named twice counts twice, and is asked once
+        for number, (key, times) in enumerate(shares.items()):
+            show(f"asking teacher {number + 1} of {len(shares)}")
             teacher = load_network(trained_run(open_run(key)))
             for mirrored in (False, True):
                 images = data.images[indices]
@@ -136,7 +138,7 @@ def soft_labels(
                 part = predict(teacher, images, _BATCH, should_stop)
                 if part is None:
                     return None
-                answers += part / np.float32(2 * len(config.teachers))
+                answers += part * np.float32(times / (2 * len(config.teachers)))
         with replacing(directory / ANSWERS) as path:
             np.savez(path, indices=indices, answers=answers)
     soft = np.full((len(data.images), len(config.classes)), np.nan, np.float32)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -86,6 +87,22 @@ def test_choose_click_open_explain_export(page: Page, dashboard: str, runs: list
     expect(page.get_by_text(re.compile("Heat on eyes"))).to_have_count(3)
     expect(page.get_by_text(f"true class: {true}")).to_be_visible()
     driver.assert_no_exception(page)
+
+    driver.visit(page, f"{dashboard}/compare?{query}&view=Scores")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).first.click()
+    table = pd.read_csv(download.value.path()).set_index("name")
+    for folder, name in zip(runs, NAMES, strict=True):
+        report = run_report(folder, compute=False)
+        for key in ("accuracy", "log_loss", "kappa"):
+            assert table.loc[name, key] == pytest.approx(report[key], abs=1e-12), (name, key)
+        assert table.loc[name, "accuracy_low"] <= report["accuracy"] <= table.loc[name, "accuracy_high"]
+
+    driver.visit(page, f"{dashboard}/runs?run={NAMES[0]}")
+    page.get_by_role("tab", name="Files").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Model (best.keras)").click()
+    assert Path(download.value.path()).read_bytes() == (runs[0] / "best.keras").read_bytes()
 
     driver.visit(page, f"{dashboard}/compare?{query}&view=Report")
     page.get_by_role("button", name="Make the report").click()

@@ -17,7 +17,7 @@ from fer.evaluation.metrics import accuracy_interval
 from fer.evaluation.predictions import evaluate_run
 from fer.evaluation.protocol import protocol_card
 from fer.evaluation.report import make_report
-from fer.evaluation.trained import CARD, TrainedRun
+from fer.evaluation.trained import CARD, TrainedRun, trained_run
 
 MARKDOWN = "MODEL_CARD.md"
 LIMITS = (
@@ -76,6 +76,7 @@ def write_card(
         "scores": {part: _scores(packaged, source, dataset, part, fitted["temperature"]) for part in parts},
         "temperature": fitted["temperature"],
         "speed": _speed(packaged, dataset, parts[0]),
+        "built_on": _built_on(source),
         "command": _command(source),
         "config": source.config,
         "environment": source.environment,
@@ -138,6 +139,21 @@ def _command(source: TrainedRun) -> str:
         return command_line(TrainConfig.from_json(source.config))
     except (UserError, KeyError, TypeError):
         return ""  # not trained here; the configuration stands below
+
+
+def _built_on(source: TrainedRun) -> list[str]:
+    """Commands that make the runs its weights and softened labels come from, what they need first."""
+    from fer.runs import open_run
+
+    found: list[str] = []
+    for key in filter(None, (source.config.get("initial"), *(source.config.get("teachers") or ()))):
+        try:
+            earlier = trained_run(open_run(key))
+        except UserError:
+            continue  # deleted since; the protocol names it
+        made = f"{_command(earlier)} --name {shlex.quote(key)}" if _command(earlier) else ""
+        found += [command for command in (*_built_on(earlier), made) if command and command not in found]
+    return found
 
 
 def as_markdown(card: dict[str, Any]) -> str:
@@ -216,7 +232,8 @@ def as_markdown(card: dict[str, Any]) -> str:
         "## How it was made",
         "",
         "```",
-        *([card["command"]] if card["command"] else []),
+        *card.get("built_on", ()),
+        *([card["command"] + f" --name {shlex.quote(card['made_from'])}"] if card["command"] else []),
         f"python -m fer starter {shlex.quote(card['made_from'])}"
         + ("" if card["own_validation"] else f" --temperature-from {shlex.quote(validation['run'])}"),
         "```",

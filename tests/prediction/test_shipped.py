@@ -1,6 +1,7 @@
 """The starter in this repository: what its card claims is measured again, and it holds no image."""
 
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def test_it_is_small_whole_and_its_card_describes_it(shipped: Path):
     config = TrainConfig.from_json(json.loads((shipped / "config.json").read_text())["config"])
     assert card["command"] == command_line(config)
     text = (shipped / "MODEL_CARD.md").read_text()
+    built_on = {config.initial, *config.teachers} - {""}
+    assert len(card["built_on"]) == len(built_on), "the commands that make what it was built on"
+    for name in built_on:
+        assert any(command.endswith(f"--name {shlex.quote(name)}") for command in card["built_on"])
+    assert all(command in text for command in (*card["built_on"], card["command"]))
     score = card["scores"]["PublicTest"]
     for claimed in (score["accuracy"], score["accuracy_without_leaks"], *score["interval"]):
         assert f"{claimed:.1%}" in text

@@ -110,7 +110,9 @@ def place_all(paths: list[str]) -> Placed:
 
     Keeps numbers in arrays: an object per image would cost more than its name.
     """
-    flat = not any(isinstance(spot := place(path), Place) and spot.split for path in paths)
+    flat = not any(
+        isinstance(spot := place(path), Place) and spot.split for path in paths if not is_litter(path)
+    )
     positions, codes = array("q"), bytearray()  # of each image: split, class, part
     names, quarantined = [], []
     for position in _ascending(paths):

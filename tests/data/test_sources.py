@@ -181,6 +181,14 @@ def test_class_folders_without_splits_count_as_train():
     assert any("counts as train" in text for text in result.warnings)
 
 
+def test_litter_does_not_make_class_folders_a_release():
+    files = {path.split("/", 1)[1]: content for path, content in release_files(splits=["train"]).items()}
+    litter = {"__MACOSX/train/angry/._1.jpg": b"x", "train/angry/.2.jpg": b"x"}
+    result = import_source(zipped(files | litter))
+    assert result.dataset.counts() == {"train": dict.fromkeys(EMOTIONS, 3)}
+    assert result.quarantined == []
+
+
 def test_progress_runs_to_one(folder):
     seen = []
     import_source(folder, progress=lambda fraction, text: seen.append((fraction, text)))

@@ -91,11 +91,9 @@ def batch(runs: list[Run]) -> None:
         crops += [face.crop for face in result.faces] or [None]
     pictures = [None if crop is None else _as_url(crop) for crop in crops[:SHOWN]]
     decimals = {name: st.column_config.NumberColumn(format="%.3f") for name in frame.select_dtypes("float")}
-    st.dataframe(
+    panels.grid(
         frame.assign(picture=pictures + [None] * (len(frame) - len(pictures))),
-        hide_index=True,
-        key="table-batch",
-        placeholder="–",
+        "table-batch",
         row_height=56,
         column_order=["picture", "file", "emotion", "confidence", "sure", *EMOTIONS],
         column_config=decimals

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from pandas.api.types import is_numeric_dtype
 
 from dashboard import gallery, navigation, state
 from fer.cells import inert
@@ -77,8 +78,13 @@ def chart(figure: go.Figure, data: pd.DataFrame, name: str, alt: str, **options:
 
 def table(data: pd.DataFrame, name: str, csv: pd.DataFrame | None = None, **options: Any) -> None:
     """A table with a CSV download that cannot start a formula; of `csv`, where what is shown is rounded."""
-    st.dataframe(data, hide_index=True, key=f"table-{name}", **({"placeholder": "–"} | options))
+    grid(data, f"table-{name}", **options)
     csv_download(data if csv is None else csv, name)
+
+
+def grid(data: pd.DataFrame, key: str, **options: Any) -> None:
+    """`st.dataframe` with inert cells: its own toolbar saves and its keyboard copies them as they are shown."""
+    st.dataframe(_inert_cells(data), hide_index=True, key=key, **({"placeholder": "–"} | options))
 
 
 def csv_download(data: pd.DataFrame, name: str) -> None:
@@ -97,13 +103,17 @@ def csv_download(data: pd.DataFrame, name: str) -> None:
 
 def csv_bytes(data: pd.DataFrame) -> bytes:
     """CSV in UTF-8 whose text cells are inert in spreadsheets (OWASP: CSV injection)."""
+    buffer = io.StringIO()
+    _inert_cells(data).to_csv(buffer, index=False)
+    return buffer.getvalue().encode("utf-8")
+
+
+def _inert_cells(data: pd.DataFrame) -> pd.DataFrame:
     safe = data.copy()
-    for column in safe.columns:
+    for column in safe.columns[[not is_numeric_dtype(kind) for kind in safe.dtypes]]:
         safe[column] = safe[column].map(inert)
     safe.columns = [inert(column) for column in safe.columns]
-    buffer = io.StringIO()
-    safe.to_csv(buffer, index=False)
-    return buffer.getvalue().encode("utf-8")
+    return safe
 
 
 def metrics(values: Mapping[str, str | tuple[str, str]], columns: int = 8) -> None:

@@ -31,12 +31,10 @@ def live_table(text: str, states: tuple[str, ...], tags: tuple[str, ...], archiv
     if st.session_state.pop(state.OPENED, False):
         st.rerun()  # the whole page: the run is shown below the table
     ids = [run.id for run in wanted]
-    st.dataframe(
+    panels.grid(
         table(wanted, known),
-        hide_index=True,
-        placeholder="–",
+        f"runs-table-{hash(tuple(ids))}",  # a selected row number means nothing in another list
         column_config=_columns(),
-        key=f"runs-table-{hash(tuple(ids))}",  # a selected row number means nothing in another list
         on_select=lambda: _open(ids),
         selection_mode="single-row",
     )

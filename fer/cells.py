@@ -9,8 +9,10 @@ _NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?")
 def inert(value: Any) -> Any:
     """A text that no spreadsheet takes for a formula, nor for the start of another row; others unchanged.
 
-    A negative number stays one.
+    A negative number stays one; of a list, each text.
     """
+    if isinstance(value, list):
+        return [inert(each) for each in value]
     if not isinstance(value, str) or _NEGATIVE.fullmatch(value):
         return value
     marked = f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

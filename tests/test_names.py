@@ -88,6 +88,7 @@ def test_no_cell_of_an_export_starts_a_formula(text):
     report = Table("scores", "Scores", ("run", text), [[text, -1.5]]).to_csv()  # also inside the HTML report
     assert list(csv.reader(io.StringIO(report, newline="")))[1] == [rows[1][0], "-1.5"]
     assert [inert(number) for number in ("-1", "-0.0083")] == ["-1", "-0.0083"]
+    assert inert(["fine", text]) == ["fine", rows[1][0]]  # the tags of a run
     opened = dataset([text, "b", "c"])
     exported = export_csv(opened, create_selection(opened, "mine"))
     cells = [cell for row in csv.reader(io.StringIO(exported, newline="")) for cell in row]

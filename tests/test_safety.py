@@ -100,3 +100,10 @@ def test_html_is_drawn_in_one_place_whose_texts_are_escaped():
     """`st.html` takes only what `dashboard.gallery` made."""
     places = [str(path.name) for path in SOURCES if "st.html(" in path.read_text(encoding="utf-8")]
     assert places == ["panels.py"]
+
+
+def test_tables_are_shown_in_one_place_whose_cells_are_inert():
+    """The toolbar of `st.dataframe` saves what it was given; `st.data_editor` and `st.table` would too."""
+    calls = ("st.dataframe(", "st.data_editor(", ".dataframe(", "st.table(")
+    places = [path.name for path in SOURCES if any(call in path.read_text(encoding="utf-8") for call in calls)]
+    assert places == ["panels.py"]

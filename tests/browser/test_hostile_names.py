@@ -3,6 +3,8 @@
 Those that the program would refuse are written into the cache by hand, as a copied cache would bring them.
 """
 
+import csv
+import io
 import os
 import shutil
 from pathlib import Path
@@ -183,3 +185,23 @@ def report(page: Page, dashboard: str, folder: Path) -> Path:
         page.get_by_role("button", name="Report (HTML)").click()
     download.value.save_as(folder / "report.html")
     return folder / "report.html"
+
+
+@pytest.mark.parametrize("theirs", ["=cmd()", "@x"])
+def test_what_the_toolbar_of_a_table_saves_starts_no_formula(
+    page: Page, cache: Path, dashboard: str, theirs: str
+):
+    """Streamlit's own "Download as CSV" writes, in the browser, the cells that were sent to be shown."""
+    folder = cache / "runs" / "baseline_cnn-0"
+    storage.write_json(folder / "config.json", {"format": 1, "kind": "train", "recipe": theirs, "config": {}})
+    storage.write_json(folder / "labels.json", {"name": theirs, "tags": [theirs], "note": ""})
+    # Chromium would ask where to save; Streamlit then makes an ordinary download.
+    page.add_init_script("window.showSaveFilePicker = () => { throw new Error('not here') }")
+    driver.visit(page, f"{dashboard}/runs")
+    page.locator('[data-testid="stDataFrame"]').first.hover()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").first.click()
+    saved = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    assert saved.count(f"'{theirs}") == 3  # run, recipe and tag
+    cells = [cell for row in csv.reader(io.StringIO(saved, newline="")) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]

@@ -60,7 +60,7 @@ def test_a_zip_becomes_a_table_with_faces_and_reasons(run, demo_dataset, album, 
         "a/two.jpg",
         "a/two.jpg",
         "a/notes.txt",
-        "=cmd|' /C calc'!A0.jpg",
+        "'=cmd|' /C calc'!A0.jpg",
     ]
     assert list(table["face"].dropna()) == [1, 1, 2]
     assert all(url.startswith("data:image/png;base64,") for url in table["picture"][:3])

@@ -7,6 +7,7 @@ never changes. Standard library only: `python tests` imports this before anythin
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,20 +43,44 @@ def run(main_python: Path, for_pytest: Sequence[str]) -> int:
         return int(required)
     print(f"The environments were ready after {time.monotonic() - started:.0f} s.", flush=True)
     failed = False
-    for part, variables in PARTS.items():
-        print(f"--- extra: {part}", flush=True)
-        own = {"FER_EXTRAS": part, "FER_MLFLOW_SERVER": str(server), **variables}
-        command = [str(clients), "-m", "pytest", "tests/extras", "--durations=5", *for_pytest]
-        if part == "ray":
-            if subprocess.run(namespaced(["true"]), capture_output=True).returncode != 0:
-                required = os.environ.get("FER_EXTRAS_REQUIRED") == "1"
-                print(f"{'FAILED' if required else 'SKIPPED'}: {NO_NAMESPACE}", flush=True)
-                failed |= required
-                continue
-            command = namespaced(command)
-        failed |= subprocess.call(command, cwd=ROOT, env={**os.environ, **own}) != 0
+    with tempfile.TemporaryDirectory() as folder:
+        running = []
+        for part, variables in PARTS.items():
+            own = {"FER_EXTRAS": part, "FER_MLFLOW_SERVER": str(server), **variables}
+            command = [str(clients), "-m", "pytest", "tests/extras", "--durations=5", *for_pytest]
+            if part == "ray":
+                if subprocess.run(namespaced(["true"]), capture_output=True).returncode != 0:
+                    required = os.environ.get("FER_EXTRAS_REQUIRED") == "1"
+                    print(f"{'FAILED' if required else 'SKIPPED'}: {NO_NAMESPACE}", flush=True)
+                    failed |= required
+                    continue
+                command = namespaced(command)
+            running.append(_Part(part, command, {**os.environ, **own}, Path(folder) / part))
+        try:
+            for each in running:  # all at once: JAX compiles on one core while a cluster mostly waits
+                failed |= each.wait() != 0
+        finally:
+            for each in running:
+                each.process.terminate()
     print(f"The extras took {time.monotonic() - started:.0f} s.", flush=True)
     return int(failed)
+
+
+class _Part:
+    """One part's tests, running; what they print is kept and shown in one piece."""
+
+    def __init__(self, name: str, command: Sequence[str], variables: dict[str, str], log: Path):
+        self.name, self.log = name, log
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def wait(self) -> int:
+        status = self.process.wait()
+        print(f"--- extra: {self.name}", flush=True)
+        print(self.log.read_text(encoding="utf-8", errors="replace"), flush=True)
+        return status
 
 
 def namespaced(command: Sequence[str]) -> list[str]:

@@ -83,7 +83,7 @@ def table(data: pd.DataFrame, name: str, csv: pd.DataFrame | None = None, **opti
 
 
 def grid(data: pd.DataFrame, key: str, **options: Any) -> None:
-    """`st.dataframe` with inert cells: its own toolbar saves and its keyboard copies them as they are shown."""
+    """`st.dataframe` with inert cells: its toolbar saves, and the keyboard copies, what is shown."""
     st.dataframe(_inert_cells(data), hide_index=True, key=key, **({"placeholder": "–"} | options))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import panels, state
+from dashboard.train_settings import rate_field
 from fer.errors import UserError
 from fer.runs import Run, create_run, submit
 
@@ -65,29 +66,17 @@ def parse(text: str) -> dict[str, str]:
 
 def _fields(config: Any, key: str) -> dict[str, str]:
     """What was changed in the usual fields, as settings."""
-    rates = {phase.learning_rate for phase in config.phases}
     grid = st.grid(5, min_column_width=120)
     epochs = grid.number_input("Epochs", 1, 1000, config.epochs, key=f"again-epochs-{key}")
     batch = grid.number_input("Batch size", 1, 4096, config.batch_size, key=f"again-batch-{key}")
-    rate = grid.number_input(
-        "Learning rate",
-        1e-9,
-        10.0,
-        max(rates),
-        format="%g",
-        step=max(rates) / 10,
-        disabled=len(rates) > 1,
-        key=f"again-rate-{key}",
-    )
+    rate = rate_field(grid, config, f"again-rate-{key}")
     seed = grid.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"again-seed-{key}")
     device = grid.text_input("Device", config.device, help="auto, cpu, gpu:0, …", key=f"again-device-{key}")
-    shown = {"epochs": epochs, "batch_size": batch, "seed": seed, "device": device.strip()}
-    own = {"epochs": config.epochs, "batch_size": config.batch_size, "seed": config.seed}
-    own |= {"device": config.device}
-    changes = {name: str(value) for name, value in shown.items() if value != own[name]}
-    if len(rates) == 1 and rate != max(rates):
-        changes["learning_rate"] = repr(rate)
-    return changes
+    shown = {"epochs": str(epochs), "batch_size": str(batch), "seed": str(seed), "device": device.strip()}
+    own = {name: str(getattr(config, name)) for name in shown}
+    if rate:
+        shown["learning_rate"], own["learning_rate"] = rate, repr(config.phases[0].learning_rate)
+    return {name: value for name, value in shown.items() if value != own[name]}
 
 
 def _same_again(run: Run) -> None:

@@ -80,27 +80,33 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
 
 def _main_settings(recipe: str, config: Any) -> dict[str, str]:
     """Epochs of all phases together, batch size, learning rate where it is one, device."""
-    rates = {phase.learning_rate for phase in config.phases}
     left, right = st.columns(2)
     epochs = left.number_input("Epochs", 1, 1000, config.epochs, key=f"epochs-{recipe}")
     batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
-    rate = left.number_input(
+    rate = rate_field(left, config, f"rate-{recipe}")
+    return {
+        "epochs": str(epochs),
+        "batch_size": str(batch),
+        "learning_rate": rate,
+        "device": _device_choice(recipe),
+    }
+
+
+def rate_field(place: Any, config: Any, key: str) -> str:
+    """The learning rate as a setting; '' where the phases have rates of their own and none can be chosen."""
+    rates = {phase.learning_rate for phase in config.phases}
+    rate = place.number_input(
         "Learning rate",
         1e-9,
         10.0,
         max(rates),
         format="%g",
         step=max(rates) / 10,
-        key=f"rate-{recipe}",
+        key=key,
         disabled=len(rates) > 1,
         help="This recipe's phases have rates of their own." if len(rates) > 1 else None,
     )
-    return {
-        "epochs": str(epochs),
-        "batch_size": str(batch),
-        "learning_rate": repr(rate) if len(rates) == 1 else "",
-        "device": _device_choice(recipe),
-    }
+    return repr(rate) if len(rates) == 1 else ""
 
 
 def _weights_choice(recipe: str, config: Any) -> str:

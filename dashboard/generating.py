@@ -128,15 +128,15 @@ def draw(run: Run) -> "Samples | None":
     """The form, and what was drawn last with this generator."""
     config = DiffusionConfig.from_json(run.config)
     with st.form("draw", border=True):
-        first, second, third = st.columns(3)
-        emotion = first.selectbox("Expression", config.classes)
-        count = second.number_input("Faces", 1, 256, 16)
-        seed = third.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed draws the same faces.")
-        steps = first.slider(
+        fields = st.grid(3, min_column_width=220)  # in this order on a phone too
+        emotion = fields.selectbox("Expression", config.classes)
+        count = fields.number_input("Faces", 1, 256, 16)
+        seed = fields.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed draws the same faces.")
+        steps = fields.slider(
             "Steps", 5, config.timesteps, min(50, config.timesteps), help="DDIM needs 25 to 50"
         )
-        method = second.selectbox("Method", METHODS, format_func=str.upper)
-        guidance = third.slider(
+        method = fields.selectbox("Method", METHODS, format_func=str.upper)
+        guidance = fields.slider(
             "Guidance",
             0.0,
             8.0,

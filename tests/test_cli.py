@@ -15,6 +15,7 @@ from fer.commands import COMMANDS
 from fer.commands.base import as_lines
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.runs import create_run
 
 
 @pytest.fixture
@@ -41,6 +42,22 @@ def test_tables_show_means_with_their_intervals():
         "as it is  3         0.1131 ± 0.1024  2.5e-09",
         "weights   1         0.5              –",
     ]
+
+
+@pytest.mark.parametrize(
+    ("config", "epoch", "line"),
+    [
+        ({"epochs": 16}, 3, ": stopped, epoch 3 of 16."),
+        ({}, 5, ": stopped, epoch 5."),  # outliers stop by themselves
+        ({}, 0, ": stopped."),
+    ],
+)
+def test_a_run_that_plans_no_epochs_names_no_number_of_them(config, epoch, line, capsys):
+    made = create_run(config, kind="outliers")
+    storage.write_json(made.directory / "status.json", {"state": "stopped", "reason": ""})
+    storage.write_json(made.directory / "progress.json", {"epoch": epoch})
+    assert main(["show", made.id]) == 0
+    assert capsys.readouterr().out.strip() == made.id + line
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

@@ -124,7 +124,9 @@ def run_summary(run: Any) -> dict[str, Any]:
 
 
 def _run_text(result: dict[str, Any]) -> str:
-    line = "{run}: {state}, epoch {epoch} of {epochs}. {reason}".format(**result)
+    planned = f" of {result['epochs']}" if result["epochs"] else ""  # other jobs do not say how many
+    epoch = f", epoch {result['epoch']}{planned}" if planned or result["epoch"] else ""
+    line = f"{result['run']}: {result['state']}{epoch}. {result['reason']}"
     scores = {key: value for key, value in (result["metrics"] or {}).items() if isinstance(value, float)}
     return "\n".join([line.rstrip(), *(f"  {key}: {value:.4f}" for key, value in scores.items())])
 

@@ -194,7 +194,7 @@ def stored_weights(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def test_the_same_seed_draws_the_same_faces_whatever_is_drawn_with_them(eight: Dataset):
+def test_the_same_seed_draws_the_same_faces_whatever_is_drawn_with_them(eight: Dataset, shallow: None):
     config = small(eight)
     model = network.build(config.noise, 2, (8, 8))
     for variable in model.trainable_variables:  # away from zero
@@ -220,7 +220,7 @@ def test_the_same_seed_draws_the_same_faces_whatever_is_drawn_with_them(eight: D
         sampler.sample("happy")
 
 
-def test_strips_of_samples_are_left_every_nth_epoch(eight: Dataset, tmp_path: Path):
+def test_strips_of_samples_are_left_every_nth_epoch(eight: Dataset, tmp_path: Path, shallow: None):
     train(small(eight, epochs=3, samples_every=2), tmp_path / "run")
     strips = sorted((tmp_path / "run" / "samples").iterdir())
     assert [path.name for path in strips] == ["epoch-0002.png", "epoch-0003.png"]
@@ -270,7 +270,7 @@ def test_a_config_survives_its_json(eight: Dataset):
         DiffusionConfig.from_json(config.to_json() | {"colour": 1})
 
 
-def test_a_generator_is_opened_from_its_run(eight: Dataset):
+def test_a_generator_is_opened_from_its_run(eight: Dataset, shallow: None, eager: None):
     from fer.runs import create_run, run_here
 
     run = create_run(small(eight, epochs=1, classes=("disgust",)).to_json(), kind="diffusion")

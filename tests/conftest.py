@@ -11,6 +11,7 @@ module or session scope see the session's own cache, which holds the same data s
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,39 @@ if os.environ.get("FER_TEST_GPU") != "1":
 
 if TYPE_CHECKING:
     from fer.data.dataset import Dataset
+
+TURN = "FER_TESTS_TURN"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """While a test marked `quiet` runs, with its fixtures, the other workers of pytest-xdist wait."""
+    with turn(item.get_closest_marker("quiet") is not None):
+        return (yield)
+
+
+@contextmanager
+def turn(alone: bool, folder: Path = Path(__file__).parent) -> Iterator[None]:
+    """Hold the machine with others, or, once they have ended, alone; later ones wait at the gate meanwhile.
+
+    The locks are on two files of `folder` that are there anyway, so nothing is left behind by who is killed.
+    """
+    nested = os.environ.get(TURN)  # a test's own pytest would wait for that test
+    if nested or "PYTEST_XDIST_WORKER" not in os.environ or os.name != "posix":
+        yield
+        return
+    from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
+
+    with open(folder / "conftest.py", "rb") as gate, open(folder / "__init__.py", "rb") as machine:
+        flock(gate, LOCK_EX)
+        flock(machine, LOCK_EX if alone else LOCK_SH)
+        flock(gate, LOCK_UN)
+        os.environ[TURN] = "1"
+        try:
+            yield
+        finally:
+            del os.environ[TURN]
+            flock(machine, LOCK_UN)  # said, because a process that a test left behind may hold the file open
 
 
 @pytest.fixture(scope="session", autouse=True)

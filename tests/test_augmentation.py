@@ -210,6 +210,7 @@ def test_training_draws_what_the_preview_shows(cache: object):
     np.testing.assert_array_equal(np.rint(trained * 255).astype(np.uint8), shown)
 
 
+@pytest.mark.quiet
 def test_preview_of_a_grid_is_quick():
     preview(FACES, PRESETS["B"], 0)
     started = time.perf_counter()

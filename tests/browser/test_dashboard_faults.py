@@ -78,6 +78,7 @@ def test_a_run_started_in_the_browser_outlives_the_dashboard(how, page: Page, ca
         until(lambda: run.status().state == "stopped", 10, "Stop from the new dashboard")
 
 
+@pytest.mark.quiet
 def test_twenty_queued_runs_with_the_dashboard_killed_twice(page: Page, cache: Path, tmp_path: Path):
     """Each runs once, in order, never two in a slot, at most 2 s idle between."""
     log = tmp_path / "events"

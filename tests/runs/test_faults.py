@@ -237,6 +237,7 @@ def test_a_full_disk_keeps_the_best_model_and_says_so(tmp_path):
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+@pytest.mark.quiet
 def test_twenty_queued_runs_with_the_dispatcher_killed_twice(cache, monkeypatch, tmp_path):
     """Each once, in launch order, never two in a slot, at most 2 s idle between."""
     log = tmp_path / "events"

@@ -111,7 +111,10 @@ def csv_bytes(data: pd.DataFrame) -> bytes:
 def _inert_cells(data: pd.DataFrame) -> pd.DataFrame:
     safe = data.copy()
     for column in safe.columns[[not is_numeric_dtype(kind) for kind in safe.dtypes]]:
-        safe[column] = safe[column].map(inert)
+        cells = list(safe[column])
+        mapped = [inert(cell) for cell in cells]
+        if mapped != cells:  # else its type stays: dates, texts, numbers with gaps
+            safe[column] = pd.Series(mapped, safe.index, object)
     safe.columns = [inert(column) for column in safe.columns]
     return safe
 

@@ -99,6 +99,19 @@ def test_the_same_content_twice_is_one_data_set(folder, capsys):
     assert len(document(capsys, "datasets")) == 1
 
 
+def test_outliers_become_a_selection(folder, capsys):
+    document(capsys, "import", str(folder), "--name", "tiny")
+    found = document(
+        capsys, "outliers", "tiny", "--detector", "pca", "--percentile", "90", "--selection", "odd"
+    )
+    assert found["selection"] == "odd@1"
+    assert found["flagged"] == len(found["images"]) == 4  # of 35 training images
+    (listed,) = document(capsys, "selection", "list", "tiny")
+    assert (listed["selection"], listed["drop"]) == ("odd", 4)
+    assert main(["outliers", "tiny", "--selection", "../odd"]) == 1
+    assert "../odd" in capsys.readouterr().err
+
+
 def test_an_unknown_data_set_is_one_line_and_status_1():
     done = run("statistics", "nothing-like-this", "--json")
     assert done.returncode == 1

@@ -76,11 +76,14 @@ def outliers(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     import time
 
     from fer.analysis.outliers import checked_percentile, flag, load_scores
-    from fer.data.dataset import open_dataset
+    from fer.data.dataset import check_name, open_dataset
+    from fer.data.selection import mark
     from fer.runs import create_run, run_here
 
     begin = time.perf_counter()
     percentile = checked_percentile(options.percentile)
+    if options.selection:
+        check_name(options.selection)  # now, not after minutes
     dataset = open_dataset(options.dataset)
     scores = load_scores(dataset, options.detector)
     if scores is None:
@@ -90,12 +93,17 @@ def outliers(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         if scores is None:
             raise UserError(f"Run {run.id} {status.state}: {status.reason} {status.remedy}")
     found = flag(dataset, scores, percentile)
+    reference = None
+    if options.selection:
+        why = f"{scores.detector}: flagged at the {percentile:g}th percentile"
+        reference = mark(dataset, options.selection, found.flagged, "drop", reason=why).reference
     return {
         "parameters": scores.facts.get("parameters"),
         "percentile": percentile,
         "threshold": found.threshold,
         "flagged": len(found.flagged),
         "kept": len(found.kept),
+        "selection": reference,
         "images": [{"name": dataset.names[i], "error": float(scores.errors[i])} for i in found.flagged],
         "seconds": time.perf_counter() - begin,
     }
@@ -179,6 +187,7 @@ COMMANDS: tuple[Command, ...] = (
                 default="autoencoder",
                 help="autoencoder, code distance (finds covered faces too), pca, isolation forest",
             ),
+            argument("--selection", metavar="NAME", help="drop them in this selection, a new one or not"),
         ),
     ),
     Command(

@@ -1,6 +1,7 @@
 """The starter in this repository: what its card claims is measured again, and it holds no image."""
 
 import json
+import re
 import shlex
 import zipfile
 from pathlib import Path
@@ -32,14 +33,25 @@ def test_it_is_small_whole_and_its_card_describes_it(shipped: Path):
     config = TrainConfig.from_json(json.loads((shipped / "config.json").read_text())["config"])
     assert card["command"] == command_line(config)
     text = (shipped / "MODEL_CARD.md").read_text()
-    built_on = {config.initial, *config.teachers} - {""}
-    assert len(card["built_on"]) == len(built_on), "the commands that make what it was built on"
-    for name in built_on:
-        assert any(command.endswith(f"--name {shlex.quote(name)}") for command in card["built_on"])
+    assert named_by(card["command"]) == {config.initial, *config.teachers} - {""}
+    made, used = [], set()
+    for command in (*card["built_on"], card["command"]):  # each after what it starts from or learns of
+        assert named_by(command) <= set(made), command
+        used |= named_by(command)
+        made += re.findall(r"--name (.+)$", command.replace("'", ""))
+    assert used == set(made)
     assert all(command in text for command in (*card["built_on"], card["command"]))
     score = card["scores"]["PublicTest"]
     for claimed in (score["accuracy"], score["accuracy_without_leaks"], *score["interval"]):
         assert f"{claimed:.1%}" in text
+
+
+def named_by(command: str) -> set[str]:
+    """The runs whose weights and answers a training command asks for."""
+    settings = dict(
+        word.split("=", 1) for word in shlex.split(command) if re.match(r"(initial|teachers)=", word)
+    )
+    return {settings.get("initial", ""), *json.loads(settings.get("teachers", "[]"))} - {""}
 
 
 def test_its_scores_are_those_of_the_real_images(shipped: Path, real_dataset):

@@ -31,7 +31,7 @@ def panel(dataset: Dataset, recipe: str) -> None:
         denoised = right.selectbox(
             "Denoised copy", ["", *others], format_func=lambda key: others.get(key, "leave this variant out")
         )
-        epochs = left.number_input("Epochs", 1, 1000, recipe_config(recipe, dataset.fingerprint).epochs)
+        epochs = left.number_input("Epochs", 1, 1000, recipe_config(recipe, dataset.fingerprint).own_epochs)
         if st.form_submit_button("Queue the ablation", icon=":material/science:"):
             with panels.errors_shown():
                 config = recipe_config(recipe, dataset.fingerprint, epochs=str(epochs))

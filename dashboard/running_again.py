@@ -67,13 +67,13 @@ def parse(text: str) -> dict[str, str]:
 def _fields(config: Any, key: str) -> dict[str, str]:
     """What was changed in the usual fields, as settings."""
     grid = st.grid(5, min_column_width=120)
-    epochs = grid.number_input("Epochs", 1, 1000, config.epochs, key=f"again-epochs-{key}")
+    epochs = grid.number_input("Epochs", 1, 1000, config.own_epochs, key=f"again-epochs-{key}")
     batch = grid.number_input("Batch size", 1, 4096, config.batch_size, key=f"again-batch-{key}")
     rate = rate_field(grid, config, f"again-rate-{key}")
     seed = grid.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"again-seed-{key}")
     device = grid.text_input("Device", config.device, help="auto, cpu, gpu:0, …", key=f"again-device-{key}")
     shown = {"epochs": str(epochs), "batch_size": str(batch), "seed": str(seed), "device": device.strip()}
-    own = {name: str(getattr(config, name)) for name in shown}
+    own = {name: str(getattr(config, name)) for name in shown} | {"epochs": str(config.own_epochs)}
     if rate:
         shown["learning_rate"], own["learning_rate"] = rate, repr(config.phases[0].learning_rate)
     return {name: value for name, value in shown.items() if value != own[name]}

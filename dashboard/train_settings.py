@@ -81,7 +81,7 @@ def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
 def _main_settings(recipe: str, config: Any) -> dict[str, str]:
     """Epochs of all phases together, batch size, learning rate where it is one, device."""
     left, right = st.columns(2)
-    epochs = left.number_input("Epochs", 1, 1000, config.epochs, key=f"epochs-{recipe}")
+    epochs = left.number_input("Epochs", 1, 1000, config.own_epochs, key=f"epochs-{recipe}")
     batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
     rate = rate_field(left, config, f"rate-{recipe}")
     return {
@@ -216,7 +216,7 @@ def _same(config: Any, key: str, value: str) -> bool:
     """Whether a widget still shows the recipe's own value."""
     split = config.split
     own = {
-        "epochs": str(config.epochs),
+        "epochs": str(config.own_epochs),
         "batch_size": str(config.batch_size),
         "learning_rate": repr(config.phases[0].learning_rate),
         "device": config.device,

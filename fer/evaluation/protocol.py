@@ -14,6 +14,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.evaluation.trained import TrainedRun, trained_run
 from fer.models import MODELS
+from fer.storage import read_json
 
 # The best published figure is a seven-network ensemble on PrivateTest (see README); more is a leak.
 HIGHEST_CREDIBLE_ACCURACY = 0.768
@@ -84,6 +85,9 @@ def _checkpoint(run: TrainedRun) -> str:
     monitor = run.config.get("checkpoint_monitor") or "val_accuracy"
     row = chosen_epoch(run)
     epoch = f", epoch {int(row['epoch'])} of {len(run.history)}" if row else ""
+    best = run.directory / "best.json"
+    if best.is_file() and read_json(best).get("settled"):
+        epoch += "; then BatchNorm's statistics of the un-augmented training images"
     if monitor == "last":
         return f"the last epoch, whatever validation said{epoch}"
     direction = "lowest" if monitor.endswith("loss") else "highest"

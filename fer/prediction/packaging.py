@@ -32,7 +32,7 @@ from fer.runs.run import STARTER_NAME, starter_directory
 LARGEST = 6_000_000  # bytes of the whole folder
 FEWEST_VALIDATION = 200  # images that one temperature can be fitted on
 PRECISIONS = ("auto", "float32", "float16")
-COPIED = ("history.csv", "environment.json", "hashes.npy", "labels.npy")
+COPIED = ("best.json", "history.csv", "environment.json", "hashes.npy", "labels.npy")
 Progress = Callable[[float, str], None]
 
 

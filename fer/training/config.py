@@ -60,6 +60,8 @@ class TrainConfig:
             that is named twice counts twice.
         distillation: share of the teachers' mean answer in each target, 0 to 1; the label has the rest.
         hard_samples: epochs of retraining on wrongly classified images after the last phase; 0 for off.
+        settle: at the end, the best network's BatchNorm gets the means and variances of the training images
+            as they are, and keeps them if `checkpoint_monitor` agrees; see `fer.training.settling`.
         early_stopping_patience: epochs without improvement of `early_stopping_monitor` that end a phase;
             0 for off.
         checkpoint_monitor: which validation figure chooses the best epoch; `last` takes the last one, for a
@@ -102,6 +104,7 @@ class TrainConfig:
     teachers: tuple[str, ...] = ()
     distillation: float = 0.7
     hard_samples: int = 0
+    settle: bool = False
     early_stopping_patience: int = 0
     early_stopping_monitor: str = "val_accuracy"
     checkpoint_monitor: str = "val_accuracy"
@@ -178,6 +181,7 @@ class TrainConfig:
         if self.ema:
             check_number("EMA decay", self.ema, 0.5, 0.99999)
         self._set("ema", check_number("EMA decay", self.ema, 0, 0.99999))
+        check_flag("settle", self.settle)
         check_flag("jit", self.jit)
         check_flag("deterministic", self.deterministic)
         if self.deterministic and self.precision in ("bfloat16", "float16"):
@@ -232,6 +236,11 @@ class TrainConfig:
     def epochs(self) -> int:
         """Epochs of all phases together, at most."""
         return sum(phase.epochs for phase in self.all_phases)
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs of `phases` alone, at most: what the setting `epochs` changes."""
+        return sum(phase.epochs for phase in self.phases)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `config.json`; `from_json` restores an equal config."""

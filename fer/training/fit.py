@@ -28,6 +28,7 @@ from fer.training.errors import DataError, NotANumber, explain
 from fer.training.forerunners import forerunners, seen_by, soft_labels, take_weights
 from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
+from fer.training.settling import settle
 from fer.training.smote import BalancedFeatures, base_network, head_of
 from fer.training.state import State, load_state, save_state
 from fer.training.tracking import Tracker
@@ -118,6 +119,8 @@ class Training:
         for number in range(self.state.phase, len(self.config.all_phases)):
             if not self._phase(number):
                 return FitResult(True, self._training_metrics())
+        if not self._settle():
+            return FitResult(True, self._training_metrics())
         self.events.close()
         return self._evaluate()
 
@@ -320,6 +323,32 @@ class Training:
         self.events.add(row)
         self.tracker.add(row)
         self._show(f"epoch {state.epoch} of {self.config.epochs}", now=True)
+
+    def _settle(self) -> bool:
+        """With `settle`, new BatchNorm statistics where they validate better; False if stopped.
+
+        Done again, after a kill, it comes to the same: the statistics depend on weights and images alone.
+        """
+        recorded, best = self.directory / "best.json", self.directory / "best.keras"
+        if not self.config.settle or self.config.smote or not best.exists():
+            return True
+        figures = read_json(recorded)
+        if "settled" in figures:
+            return True
+        self._show("estimating BatchNorm's statistics anew", now=True)
+        self.model.load_weights(best)
+        images = self.data.images[self.data.splits["train"]]
+        done = settle(self.model, images, self.config.batch_size, self.should_stop)
+        probabilities = self._predict(self.data.splits["validation"]) if done else None
+        if probabilities is None:
+            return False
+        new = validation_figures(probabilities, self.data.labels[self.data.splits["validation"]])
+        monitor = self.config.checkpoint_monitor
+        better = monitor not in new or Watch(figures[monitor]).improved(new[monitor], monitor)
+        if better:
+            save_model(self.model, best)
+        write_json(recorded, figures | (new if better else {}) | {"settled": better})
+        return True
 
     def _save_best(self, figures: dict[str, float]) -> None:
         with averaged_weights(network.inner_optimizer(self.trainer)):

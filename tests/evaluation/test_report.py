@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from fer import storage
 from fer.data.dataset import delete_dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
@@ -139,6 +140,9 @@ def test_protocol_card_of_a_plain_run(tmp_path):
     card = protocol_card(run)
     assert "highest val_accuracy on the validation split, epoch 2 of 3" in card.checkpoint
     assert chosen_epoch(run)["val_accuracy"] == 0.35
+    for settled in (False, True):
+        storage.write_json(tmp_path / "run" / "best.json", {"epoch": 2, "settled": settled})
+        assert ("BatchNorm" in protocol_card(run).checkpoint) == settled
     assert card.pretraining.startswith("none")
     assert card.exclusions == []
     assert card.warnings == []

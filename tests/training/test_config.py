@@ -195,7 +195,7 @@ def test_hard_samples_add_a_phase():
         ("train", 5, "all"),
         ("hard samples", 2, "hard"),
     ]
-    assert config.epochs == 7
+    assert (config.epochs, config.own_epochs) == (7, 5)
 
 
 def test_configs_need_no_keras():

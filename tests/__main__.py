@@ -56,7 +56,9 @@ def check(python, for_pytest):
     import subprocess
 
     workers = workers_for(os.cpu_count() or 1, memory())
-    parallel = [] if "-n" in for_pytest or workers == 1 else ["-n", str(workers), "--dist", "loadfile"]
+    # By files, in their order: pytest-xdist would begin those with one long test, of the browser, last.
+    by_files = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
+    parallel = [] if "-n" in for_pytest or workers == 1 else by_files
     failed = False
     for command in (
         ["ruff", "check", "."],

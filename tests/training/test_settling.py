@@ -68,7 +68,7 @@ def dimmed(dataset: Dataset, **changes: object) -> TrainConfig:
         "model": "resnet_se",
         "model_options": SMALL,
         "settle": True,
-        "phases": (Phase(epochs=5, learning_rate=1e-2),),
+        "phases": (Phase(epochs=3, learning_rate=1e-2),),
         "augmentation": AugmentationConfig(brightness=0.5),
     }
     return quick(dataset, **(values | changes))

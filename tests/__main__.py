@@ -55,10 +55,10 @@ def check(python, for_pytest):
     """Run every check, pytest last so that its summary ends the output; 0 if all passed."""
     import subprocess
 
-    workers = workers_for(os.cpu_count() or 1, memory())
-    # By files, in their order: pytest-xdist would begin those with one long test, of the browser, last.
-    by_files = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
-    parallel = [] if "-n" in for_pytest or workers == 1 else by_files
+    workers = min(4, os.cpu_count() or 1)
+    # By files, those with many tests first. The browser's have few and come last, as they have to: Playwright
+    # keeps an event loop running, beside which tests of coroutines in the same process fail.
+    parallel = [] if "-n" in for_pytest or workers == 1 else ["-n", str(workers), "--dist", "loadfile"]
     failed = False
     for command in (
         ["ruff", "check", "."],
@@ -72,19 +72,6 @@ def check(python, for_pytest):
         except KeyboardInterrupt:
             return 130
     return int(failed)
-
-
-def workers_for(cores, gigabytes):
-    """One more than cores, as tests also wait for browsers and processes; each grows to 4.3 GB."""
-    return max(1, min(4, cores + (cores > 1), int(gigabytes // 5)))
-
-
-def memory():
-    """Gigabytes of this machine; as many as anybody could want where it does not say (Windows)."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (AttributeError, OSError, ValueError):
-        return 64.0
 
 
 if __name__ == "__main__":

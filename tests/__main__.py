@@ -56,8 +56,6 @@ def check(python, for_pytest):
     import subprocess
 
     workers = min(4, os.cpu_count() or 1)
-    # By files, those with many tests first. The browser's have few and come last, as they have to: Playwright
-    # keeps an event loop running, beside which tests of coroutines in the same process fail.
     parallel = [] if "-n" in for_pytest or workers == 1 else ["-n", str(workers), "--dist", "loadfile"]
     failed = False
     for command in (

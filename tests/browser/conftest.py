@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page
 from tests.browser import driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium, for one file: while Playwright's event loop runs, tests of coroutines cannot."""
     if driver.chromium() is None:
         reason = "Chromium is not installed (Debian: apt-get install chromium)"
         if os.environ.get("FER_BROWSER_REQUIRED") == "1":

@@ -1,88 +1,137 @@
-"""The ablation part of the Recipes page: start one, and the table of those there are."""
+"""The ablation part of the Recipes page: choose its variants, see what it will cost, queue it."""
 
-import pandas as pd
+import time
+
 import streamlit as st
 
-from dashboard import jobs, live, panels
-from fer import ablations
+from dashboard import jobs, panels, state
+from fer import ablation_ingredients, ablations
 from fer.data.dataset import Dataset, list_datasets
 from fer.data.selection import list_selections, open_selection
+from fer.errors import UserError
+from fer.estimates import Expected, Times
 from fer.recipes import recipe_config
+from fer.training.ablation import ablation
+from fer.training.config import TrainConfig
+
+LEFT_OUT = "leave this variant out"
+_LAST = "last ablation queued"  # key of the session state
 
 
-def panel(dataset: Dataset, recipe: str) -> None:
+def panel(dataset: Dataset, recipe: str, times: Times) -> None:
     """What does each ingredient contribute? Every variant over several seeds, queued with one click."""
     st.subheader("Ablation", anchor=False)
     st.write(
-        "The same recipe with and without class weights, augmentation, outlier removal and denoising, "
-        "each over "
-        "several seeds, so that chance can be told from effect."
+        "The same recipe with and without class weights, augmentation, outlier removal and denoising, each "
+        "over several seeds, so that chance can be told from effect."
     )
-    with st.form(f"ablation-{recipe}", border=True):
-        left, middle, right = st.columns(3)
-        seeds = left.number_input("Seeds of each variant", 1, 20, 3)
-        names = list_selections(dataset)
-        selection = middle.selectbox(
+    with st.container(border=True):
+        own = recipe_config(recipe, dataset.fingerprint)
+        grid = st.grid(2, min_column_width=220)
+        seeds = int(grid.number_input("Seeds of each variant", 1, 20, 3, key=f"ablation-seeds-{recipe}"))
+        epochs = int(grid.number_input("Epochs", 1, 1000, own.own_epochs, key=f"ablation-epochs-{recipe}"))
+        with grid.cell():
+            selection, mark_first = _selection(dataset, recipe)
+        with grid.cell():
+            denoised, denoise_first = _denoised_copy(dataset, recipe)
+        make = [name for name, first in (("denoised", denoise_first), ("outliers", mark_first)) if first]
+        try:
+            config = recipe_config(recipe, dataset.fingerprint, epochs=str(epochs))
+            variants = [*ablation(config, 1, selection, denoised), *make]
+        except UserError as error:
+            st.error(panels.plain(error))
+            return
+        st.caption(panels.plain(cost(len(variants), seeds, epochs / own.own_epochs, times.known.get(recipe))))
+        st.button(
+            "Queue the ablation",
+            icon=":material/science:",
+            on_click=_queue,
+            args=(dataset, config, seeds, selection, denoised, make),
+            key=f"ablation-queue-{recipe}",
+        )
+    job = jobs.latest(ablation_ingredients.KIND, dataset.fingerprint, recipe)
+    if job is not None and job.status().state != "finished":
+        jobs.watch_run(job.id)
+
+
+def cost(variants: int, seeds: int, share: float, expected: Expected | None) -> str:
+    """How many trainings, and how long they take one after the other.
+
+    share: of the recipe's epochs that each training has.
+    """
+    runs = variants * seeds
+    text = f"{variants} variants × {seeds} {'seed' if seeds == 1 else 'seeds'} = {runs} trainings"
+    if expected is None:
+        return f"{text}. How long they take is not known; measure one above."
+    most = "at most " if expected.facts.get("at_most") else "about "
+    return f"{text}, {most}{panels.duration(runs * share * expected.seconds)} one after the other."
+
+
+def copies(dataset: Dataset) -> dict[str, str]:
+    """`{fingerprint: name}` of the denoised copies of a data set."""
+    return {
+        info.fingerprint: info.name
+        for info in list_datasets()
+        if info.meta.get("denoised_from") == dataset.fingerprint
+    }
+
+
+def _selection(dataset: Dataset, recipe: str) -> tuple[str, bool]:
+    """(name@version or '', whether one is to be made first)."""
+    names = list_selections(dataset)
+    if names:
+        chosen = st.selectbox(
             "Selection without outliers",
             ["", *names],
-            format_func=lambda name: name or "leave this variant out",
+            format_func=lambda name: name or LEFT_OUT,
+            key=f"ablation-selection-{recipe}",
         )
-        others = {i.fingerprint: i.name for i in list_datasets() if i.fingerprint != dataset.fingerprint}
-        denoised = right.selectbox(
-            "Denoised copy", ["", *others], format_func=lambda key: others.get(key, "leave this variant out")
-        )
-        epochs = left.number_input("Epochs", 1, 1000, recipe_config(recipe, dataset.fingerprint).own_epochs)
-        if st.form_submit_button("Queue the ablation", icon=":material/science:"):
-            with panels.errors_shown():
-                config = recipe_config(recipe, dataset.fingerprint, epochs=str(epochs))
-                reference = open_selection(dataset, selection).reference if selection else ""
-                made = ablations.start(config, int(seeds), reference, denoised)
-                st.toast(f"Queued as {panels.plain(made)}.", icon=":material/schedule:")
-    known = ablations.identifiers()
-    if known:
-        _table(st.selectbox("Results of", known))
-
-
-def _table(identifier: str) -> None:
-    rows = [
-        {
-            "variant": row.variant,
-            "runs": f"{row.finished} of {row.planned}",
-            "accuracy (%)": 100 * row.accuracy if row.accuracy is not None else None,
-            "± 95 % interval": 100 * row.interval if row.interval is not None else None,
-            "difference (points)": 100 * row.difference if row.difference is not None else None,
-            "macro F1 (%)": 100 * row.macro_f1 if row.macro_f1 is not None else None,
-        }
-        for row in ablations.table(identifier)
-    ]
-    two = st.column_config.NumberColumn(format="%.2f")
-    columns = dict.fromkeys(("accuracy (%)", "± 95 % interval", "macro F1 (%)"), two)
-    columns["difference (points)"] = st.column_config.NumberColumn(format="%+.2f")
-    panels.table(pd.DataFrame(rows), f"ablation-{identifier}", column_config=columns)
-    st.caption("Mean over the seeds with Student's t interval; overlapping intervals do not show an effect.")
-
-
-def estimate(dataset: Dataset, recipe: str) -> None:
-    """Expected time on this machine, measured from a few steps in the background."""
-    config = recipe_config(recipe, dataset.fingerprint).to_json()
-    run = jobs.latest("estimate", dataset.fingerprint, recipe)
-    if run is not None and run.status().state == "finished":
-        found = run.metrics()
-        st.caption(
-            f"On this machine ({found['device']}, {found['precision']}): about "
-            f"{panels.duration(found['seconds'])} "
-            f"for {found['epochs']} epochs, {found['images_per_second']:,.0f} images/s."
-        )
-        return
-    if run is not None and run.status().active:
-        jobs.watch_run(run.id)
-        return
-    st.button(
-        "Measure how long it takes here",
-        icon=":material/timer:",
-        on_click=jobs.start,
-        args=("estimate", config, recipe),
-        key=f"estimate-{recipe}",
+        return (open_selection(dataset, chosen).reference if chosen else ""), False
+    first = st.checkbox(
+        "Mark outliers first",
+        key=f"ablation-mark-{recipe}",
+        disabled=not len(dataset.indices("train")),
+        help="Drops the training images above the 98th percentile of the autoencoder's error, as study A "
+        "did. The autoencoder is trained first if it was not yet.",
     )
-    if run is not None:
-        live.state_line(run)
+    panels.go_to("outliers", "No selection yet: make one on the Outliers page", dataset=dataset.name)
+    return "", first
+
+
+def _denoised_copy(dataset: Dataset, recipe: str) -> tuple[str, bool]:
+    """(fingerprint or '', whether one is to be made first)."""
+    found = copies(dataset)
+    if found:
+        chosen = st.selectbox(
+            "Denoised copy",
+            ["", *found],
+            format_func=lambda key: found.get(key, LEFT_OUT),
+            key=f"ablation-denoised-{recipe}",
+        )
+        return chosen, False
+    first = st.checkbox(
+        "Make a denoised copy first",
+        key=f"ablation-denoise-{recipe}",
+        help="Non-local means as in study A (h 10), as a data set of its own.",
+    )
+    panels.go_to("denoise", "No denoised copy yet: make one on the Denoise page", dataset=dataset.name)
+    return "", first
+
+
+def _queue(
+    dataset: Dataset, config: TrainConfig, seeds: int, selection: str, denoised: str, make: list[str]
+) -> None:
+    """Queue the runs, or the job that makes an ingredient first; a double click queues once."""
+    wish = (config, seeds, selection, denoised, tuple(make))
+    last, when = st.session_state.get(_LAST, (None, 0.0))
+    if last == wish and time.monotonic() - when < 5:
+        return
+    st.session_state[_LAST] = (wish, time.monotonic())
+    with panels.errors_shown():
+        if make:
+            made, _ = ablation_ingredients.queue(config, make, seeds, selection, denoised)
+            text = "Its ingredients are made first; then its trainings queue."
+        else:
+            made, text = ablations.start(config, seeds, selection, denoised), ""
+            st.session_state[state.ABLATION] = made
+        st.toast(f"Queued as {panels.plain(made)}. {text}", icon=":material/schedule:")

@@ -1,52 +1,88 @@
 """On the Train page: the earlier runs that a training builds on."""
 
+import json
+
 import streamlit as st
 
-from dashboard import panels
+from dashboard import network_options, panels
+from dashboard.fields import Form
+from dashboard.train_fields import FIELDS
+from fer.models import MODELS
 from fer.runs import Run
-from fer.training.config import TEACHERS_LIMIT, TrainConfig
+from fer.training.config import TEACHERS_LIMIT
 
 
-def building_on(recipe: str, config: TrainConfig) -> dict[str, str]:
-    """Weights to start from and teachers, as settings of `with_settings`; '' where nothing is chosen."""
-    runs = {run.id: run for run in panels.runs_with_network()}
-    same = [key for key, run in runs.items() if _network(run) == (config.model, config.model_options)]
-    initial = st.selectbox(
-        "Start from the weights of",
-        ["", *same],
-        format_func=lambda key: runs[key].name if key else "none: random weights",
-        key=f"initial-{recipe}",
-        disabled=not same,
-        help="A finished or stopped run of the same network. It must not have trained on the images that "
+def starting_weights(form: Form, runs: dict[str, Run]) -> None:
+    """The run whose best weights a training starts from."""
+    same = _same_network(form, runs)
+    form.note("initial", _one(form, "Start from the weights of", "initial", same, runs,
+        f"none: {network_options.weights_now(form)}",
+        "A finished or stopped run of the same network. It must not have trained on the images that "
         "validate this training: give both the same split.",
-    )
-    teachers = st.multiselect(
+    ))  # fmt: skip
+
+
+def smote(form: Form, runs: dict[str, Run]) -> None:
+    """The run in whose features SMOTE balances the classes."""
+    form.note("smote", _one(form, "SMOTE in the features of", "smote", _same_network(form, runs), runs, "off",
+        "A finished run of the same network, images and split. Only its last layer is trained anew, on "
+        "features that SMOTE made as many of for every class (Chawla et al. 2002).",
+    ))  # fmt: skip
+
+
+def teachers(form: Form, runs: dict[str, Run]) -> None:
+    """The runs whose answers soften the labels, and by how much."""
+    chosen = st.multiselect(
         "Teachers",
         list(runs),
+        default=[key for key in form.own("teachers") if key in runs],
         format_func=lambda key: runs[key].name,
         max_selections=TEACHERS_LIMIT,
-        key=f"teachers-{recipe}",
         disabled=not runs,
         placeholder="none: the labels alone" if runs else "none: no run has a network yet",
         help="The labels are softened by what these runs answer for each training image (distillation, "
         "Hinton et al. 2015). What they saw counts as seen by this training.",
+        **form.options("teachers"),
     )
-    share = st.slider(
-        "Teachers' share of the label (%)",
-        0,
-        100,
-        round(100 * config.distillation),
-        5,
-        key=f"distillation-{recipe}",
-        help="Has an effect with teachers only.",
+    form.note("teachers", chosen)
+    if chosen:
+        form.ask(FIELDS["distillation"])
+
+
+def _one(
+    form: Form, label: str, key: str, offered: list[str], runs: dict[str, Run], none: str, explained: str
+) -> str:
+    """The id of a run, or '' for none."""
+    own = form.own(key)
+    options = ["", *offered, *([own] if own and own not in offered else [])]
+    return st.selectbox(
+        label,
+        options,
+        index=options.index(own),
+        format_func=lambda run: (runs[run].name if run in runs else run) if run else none,
+        disabled=len(options) == 1,
+        help=explained,
+        **form.options(key),
     )
-    return {
-        "initial": initial or "",
-        "teachers": ",".join(teachers),
-        "distillation": f"{share / 100:g}" if teachers else "",
-    }
+
+
+def _same_network(form: Form, runs: dict[str, Run]) -> list[str]:
+    """The runs that have the very network of the form, whatever weights it began with."""
+    options = {name: form.now(f"model_options.{name}") for name in form.own("model_options")}
+    wanted = form.own("model"), _shape(options)
+    return [key for key, run in runs.items() if _network(run) == wanted]
 
 
 def _network(run: Run) -> tuple[str, dict]:
-    config = run.config
-    return str(config.get("model")), dict(config.get("model_options") or {})
+    model = str(run.config.get("model"))
+    known = MODELS[model].options if model in MODELS else {}
+    return model, _shape(known | dict(run.config.get("model_options") or {}))
+
+
+def _shape(options: dict) -> dict:
+    return json.loads(json.dumps({name: value for name, value in options.items() if name != "weights"}))
+
+
+def networks() -> dict[str, Run]:
+    """Every run that has a network and is not at work, by id."""
+    return {run.id: run for run in panels.runs_with_network()}

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard import cached, charts, panels, state, strips
+from dashboard import cached, charts, panels, seed_results, state, strips
 from fer.errors import UserError
 from fer.runs import Run, create_run, ensure_dispatcher, list_runs, open_run, resume, stop, submit
 
@@ -65,6 +65,7 @@ def _show(run_id: str, was_active: bool) -> None:
         st.rerun()  # the whole page: other parts of it show the run too
     state_line(run)
     _progress(run)
+    seed_results.show(run)
     _curves(run)
     strips.show(run)
     with st.expander("Log", icon=":material/terminal:"):
@@ -107,9 +108,8 @@ def _retry(run: Run, settings: dict[str, Any]) -> None:
     """A button that starts the run anew with what its failure suggests, such as half the batch."""
     if not settings or run.kind != "train":
         return
-    shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
     st.button(
-        f"Try again with {shown}",
+        _offer(settings),
         type="primary",
         icon=":material/replay:",
         key=f"retry-{run.id}",
@@ -118,13 +118,25 @@ def _retry(run: Run, settings: dict[str, Any]) -> None:
     )
 
 
+def _offer(settings: dict[str, Any]) -> str:
+    """What the button says: `Try again with batch size 32`, `… with learning rate of phase 2 1e-06`."""
+    if settings == {"model_options.weights": None}:
+        return "Train without ImageNet weights"
+    shown = []
+    for key, value in settings.items():
+        *path, name = key.split(".")
+        of = f" of phase {int(path[1]) + 1}" if path[:1] == ["phases"] else ""
+        shown.append(f"{name.replace('_', ' ')}{of} {value}")
+    return f"Try again with {', '.join(shown)}"
+
+
 def _retry_run(run_id: str, settings: dict[str, Any]) -> None:
     from fer.training.config import with_settings
 
     with panels.errors_shown():
         old = open_run(run_id)
         config = with_settings(old.train_config(), settings)
-        run = create_run(config.to_json(), kind="train", recipe=old.recipe)
+        run = create_run(config.to_json(), kind="train", recipe=old.recipe, repeat_after=5)
         submit(run)
         st.session_state[state.WATCHED] = run.id
 
@@ -164,9 +176,27 @@ def _progress(run: Run) -> None:
     row.metric("Time left", panels.duration(progress.get("seconds_left")) if running else "–")
     row.metric("Elapsed", panels.duration(status.seconds))
     row.metric("Device", str(progress.get("device") or status.device or "–").upper())
-    if status.state == "finished" and run.metrics().get("accuracy") is not None:
-        row.metric("Test accuracy", f"{100 * run.metrics()['accuracy']:.1f} %")
+    if precision := progress.get("precision"):
+        row.metric("Precision", str(precision).removeprefix("mixed_"), help="What the network computes in")
+    if status.state == "finished":
+        _scores(run)
     _usage(run, running)
+
+
+def _scores(run: Run) -> None:
+    """The accuracy of a finished run, with and without the images whose pixels it trained on."""
+    found = run.metrics()
+    if found.get("accuracy") is None:
+        return
+    row = st.container(horizontal=True)
+    split = "Validation" if found.get("split") == "validation" else "Test"
+    row.metric(f"{split} accuracy", f"{100 * found['accuracy']:.1f} %")
+    without = found.get("accuracy_without_leaks")
+    row.metric(
+        "Without leaked images",
+        f"{100 * without:.1f} %" if without is not None else "–",
+        help="Leaked: pixel-identical to an image the run trained or validated on",
+    )
 
 
 def _usage(run: Run, running: bool) -> None:

@@ -36,8 +36,15 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("denoise", "Denoise", ":material/blur_on:", "Data", "Less noise, and what it costs."),
     PageSpec("outliers", "Outliers", ":material/troubleshoot:", "Data", "The strangest faces."),
     PageSpec("augment", "Augment", ":material/transform:", "Data", "How training images are varied."),
-    PageSpec("recipes", "Recipes", ":material/menu_book:", "Experiments", "Reported and measured."),
-    PageSpec("train", "Train", ":material/play_circle:", "Experiments", "Train in the background."),
+    PageSpec(
+        "recipes", "Recipes", ":material/menu_book:", "Experiments",
+        "Every experiment of four studies and ours: what was reported, what was measured here and how long "
+        "it takes; train one as it stands, or find out what each of its ingredients brings.",
+    ),
+    PageSpec(
+        "train", "Train", ":material/play_circle:", "Experiments",
+        "Choose data and a recipe, change what you like, and train in the background while the curves grow.",
+    ),
     PageSpec("runs", "Runs", ":material/list_alt:", "Experiments", "Every training, its state and its log."),
     PageSpec("compare", "Compare", ":material/balance:", "Results", "Trained models side by side."),
     PageSpec("explain", "Explain", ":material/visibility:", "Results", "Where a model looks."),

@@ -87,6 +87,11 @@ def grid(data: pd.DataFrame, key: str, **options: Any) -> None:
     st.dataframe(_inert_cells(data), hide_index=True, key=key, **({"placeholder": "–"} | options))
 
 
+def editor(data: pd.DataFrame, key: str, **options: Any) -> pd.DataFrame:
+    """`st.data_editor` with inert cells, whose rows can be added and removed too; the table as edited."""
+    return st.data_editor(_inert_cells(data), hide_index=True, num_rows="dynamic", key=key, **options)
+
+
 def csv_download(data: pd.DataFrame, name: str) -> None:
     """A small button that saves a table as CSV, made when it is pressed."""
     st.download_button(
@@ -158,6 +163,19 @@ def faces(
             on_click="ignore",
             help="These pictures side by side, 48 × 48 pixels each",
         )
+
+
+def diagram(dot: str, percent: int, alt: str, key: str) -> None:
+    """A Graphviz diagram at a share of its natural size, scrolling both ways: Streamlit shrinks wide ones.
+
+    The style holds for the container with this key alone.
+    """
+    with st.container(height=620, key=key):
+        st.html(
+            f"<style>.st-key-{key} .stGraphVizChart svg "
+            f"{{max-width: none; zoom: {int(percent) / 100}; display: block}}</style>"
+        )
+        st.graphviz_chart(dot, width="content", alt=alt)
 
 
 def choose_dataset(label: str = "Data set") -> Dataset | None:

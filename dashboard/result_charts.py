@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts import SERIES, finish
+from fer.ablations import BASE
 from fer.emotions import COLOURS, EMOTIONS
 
 
@@ -240,3 +241,30 @@ def cluster_map(points: np.ndarray, groups: np.ndarray, by_class: bool) -> go.Fi
             hovertemplate=f"{name}<extra></extra>",
         )
     return finish(figure, "First component of the features", "Second component", height=460)
+
+
+def ablation(rows: Sequence[Any]) -> go.Figure:
+    """Mean accuracy of each variant with its 95 % interval, the recipe as it is on top and as a line.
+
+    rows: `fer.ablations.Row` with an accuracy.
+    """
+    figure = go.Figure()
+    for row in rows:
+        half = 0.0 if row.interval is None else 100 * row.interval
+        figure.add_scatter(
+            x=[100 * row.accuracy],
+            y=[row.variant],
+            error_x={"type": "data", "array": [half], "visible": row.interval is not None},
+            mode="markers",
+            marker={"size": 10, "color": SERIES[1] if row.variant == BASE else SERIES[0]},
+            showlegend=False,
+            hovertemplate=f"%{{y}}: %{{x:.2f}} ± {half:.2f} %, {row.finished} runs<extra></extra>"
+            if row.interval is not None
+            else "%{y}: %{x:.2f} %, one run<extra></extra>",
+        )
+    base = next((row for row in rows if row.variant == BASE), None)
+    if base is not None:
+        figure.add_vline(x=100 * base.accuracy, line_dash="dot", line_color="#868e96")
+    figure = finish(figure, "Accuracy on the test images (%)", "", height=110 + 44 * len(rows))
+    figure.update_yaxes(autorange="reversed")
+    return figure

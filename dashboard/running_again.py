@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import panels, state
-from dashboard.train_settings import rate_field
+from dashboard import network_options, panels, state
+from dashboard.fields import rate_field
 from fer.errors import UserError
 from fer.runs import Run, create_run, submit
 
@@ -41,6 +41,7 @@ def form(run: Run) -> None:
         return
     with panels.errors_shown():
         new = with_settings(config, changes | parse(other))
+        network_options.check(new, config.model_options)
         made = create_run(
             new.to_json(), kind="train", name=name.strip() or None, recipe=run.recipe, repeat_after=5
         )
@@ -69,7 +70,7 @@ def _fields(config: Any, key: str) -> dict[str, str]:
     grid = st.grid(5, min_column_width=120)
     epochs = grid.number_input("Epochs", 1, 1000, config.own_epochs, key=f"again-epochs-{key}")
     batch = grid.number_input("Batch size", 1, 4096, config.batch_size, key=f"again-batch-{key}")
-    rate = rate_field(grid, config, f"again-rate-{key}")
+    rate = rate_field(grid, config, key=f"again-rate-{key}")
     seed = grid.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"again-seed-{key}")
     device = grid.text_input("Device", config.device, help="auto, cpu, gpu:0, …", key=f"again-device-{key}")
     shown = {"epochs": str(epochs), "batch_size": str(batch), "seed": str(seed), "device": device.strip()}

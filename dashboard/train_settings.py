@@ -1,22 +1,39 @@
-"""The settings of a training as a form: a recipe's own values, changed where somebody wants it.
+"""The settings of a training: a recipe's own values, changed where somebody wants it.
 
-Widget keys hold the recipe's name, so that each recipe remembers its own changes.
+The usual ones are on top, the rest in sections. Widget keys hold the recipe's name, so that each recipe
+remembers its own changes. A fragment and no form: what depends on a choice appears with it, contradictions
+are said at once, and only this part of the page is drawn again.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import building, panels, state
+from dashboard import building, network_options, panels, phase_table, state
+from dashboard.fields import Form, rate_field
+from dashboard.running_again import parse
+from dashboard.train_fields import FIELDS
 from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.runs import Run, list_runs
+from fer.training.config import TrainConfig, with_settings
 
 if TYPE_CHECKING:
     from fer.generation.dataset import GeneratedSet
+
+SEEDS_LIMIT = 20
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be trained: a config, what to call the run ('' for a name that is made), how many seeds."""
+
+    config: TrainConfig
+    name: str
+    seeds: int
 
 
 def recipe_choice(recipes: Mapping[str, Any]) -> str:
@@ -30,227 +47,296 @@ def recipe_choice(recipes: Mapping[str, Any]) -> str:
     )
 
 
-def training_settings(recipe: str, dataset: Dataset) -> tuple[Any | None, str]:
-    """The settings of a training, inside a form: (TrainConfig or None where a value is wrong, run name).
+@st.fragment
+def panel(recipe: str, dataset: Dataset) -> None:
+    """The settings and Start, which queues what they say.
 
     Every default is the recipe's own, so pressing Start at once repeats the recipe.
     """
+    chosen = _ask(recipe, dataset)
+    st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_want)
+    if not st.session_state.pop(state.STARTING, False) or chosen is None:
+        return
+    with panels.errors_shown():
+        run = start(chosen)
+        st.session_state[state.WATCHED] = run.id
+        st.session_state[state.STARTED] = run.name
+        st.rerun()  # the whole page, which shows the run
+
+
+def _want() -> None:
+    # Not the button's own value: when a field is left by pressing Start, what was typed draws this fragment
+    # again, and the run of the page that had the value true ends before it is read.
+    st.session_state[state.STARTING] = True
+
+
+def _ask(recipe: str, dataset: Dataset) -> Chosen | None:
+    """What the fields say; None, with the reason shown, where they contradict each other."""
     from fer.recipes import recipe_config
-    from fer.training.config import with_settings
 
     config = recipe_config(recipe, dataset.fingerprint)
-    settings = _main_settings(recipe, config)
-    augment = st.toggle("Vary the training images (augmentation)", _augments(config), key=f"augment-{recipe}")
-    settings["class_weights"] = _weights_choice(recipe, config)
-    with st.expander("More settings", icon=":material/tune:"):
-        settings["selection"] = _selection_choice(recipe, dataset)
-        generated = _generated_choice(recipe, dataset)
-        name = st.text_input("Run name", placeholder="made from the recipe and the time")
-        preset = _preset_choice(recipe, config)
-        settings["seed"] = str(st.number_input("Seed", 0, 2**31 - 1, config.seed, key=f"seed-{recipe}"))
-        settings |= _split_settings(recipe, config)
-        precisions = ["auto", "float32", "bfloat16", "float16"]
-        settings["precision"] = st.selectbox(
-            "Precision",
-            precisions,
-            index=precisions.index(config.precision),
-            key=f"precision-{recipe}",
-            help="auto: bfloat16 where the processor or GPU computes it natively",
+    content = config.to_json() | {"model_options": network_options.own_options(config)}
+    form = Form(content, _version(recipe))
+    copied = st.query_params.get(state.CLONE) == "1"
+    if copied:
+        st.info(
+            f"A copy of {panels.plain(recipe)}: change anything below; the recipe itself stays.",
+            icon=":material/content_copy:",
         )
-        settings |= building.building_on(recipe, config)
-    if not augment:
-        settings["augmentation"] = "none"
-    elif preset:
-        settings["augmentation"] = preset
-    changed = {key: value for key, value in settings.items() if value and not _same(config, key, value)}
+    name, seeds = _usual(form, config, f"{recipe} copy" if copied else "")
+    schedule = st.empty()
+    generated = _sections(form, config, dataset, building.networks(), copied)
+    with _section("Other settings", "list", copied):
+        other = st.text_area(
+            "Other settings, one `name=value` a line",
+            placeholder="augmentation.rotation=15\nsplit.validation_fraction=0.1",
+            help="The names are those of the configuration; `python -m fer train --set` takes the same. "
+            "They come last.",
+            **form.options("other"),
+        )
     try:
-        chosen = with_settings(config, changed)
-        if generated is not None:  # what validates this training must be new to the generator too
-            chosen = replace(chosen, generated=generated.reference, split=generated.split)
-        if chosen.oversample and not chosen.augmentation.active:
-            st.warning(
-                "A class is grown but the images are not varied, so it is repeated as it is. Switch the "
-                "augmentation on."
-            )
-        return chosen, name.strip()
+        chosen = _config(config, form, other, generated)
     except UserError as error:
         st.error(panels.plain(error))
-        return None, name
+        return None
+    schedule.caption(panels.plain(phase_table.sentence(chosen.all_phases)))
+    _remarks(chosen, recipe)
+    return Chosen(chosen, name, seeds)
 
 
-def _main_settings(recipe: str, config: Any) -> dict[str, str]:
-    """Epochs of all phases together, batch size, learning rate where it is one, device."""
-    left, right = st.columns(2)
-    epochs = left.number_input("Epochs", 1, 1000, config.own_epochs, key=f"epochs-{recipe}")
-    batch = right.number_input("Batch size (images)", 1, 4096, config.batch_size, key=f"batch-{recipe}")
-    rate = rate_field(left, config, f"rate-{recipe}")
-    return {
-        "epochs": str(epochs),
-        "batch_size": str(batch),
-        "learning_rate": rate,
-        "device": _device_choice(recipe),
-    }
+def start(chosen: Chosen) -> Run:
+    """Queue the run, or one for each seed; returns the first."""
+    from fer import runs
+    from fer.seeds import make
+
+    config = chosen.config
+    if chosen.seeds > 1:
+        made = list(make(config, chosen.seeds, chosen.name, repeat_after=5))
+    else:
+        made = [
+            runs.create_run(
+                config.to_json(),
+                kind="train",
+                name=chosen.name or None,
+                recipe=config.recipe,
+                repeat_after=5,
+            )
+        ]
+    for run in made:
+        runs.submit(run)
+    return made[0]
 
 
-def rate_field(place: Any, config: Any, key: str) -> str:
-    """The learning rate as a setting; '' where the phases have rates of their own and none can be chosen."""
-    rates = {phase.learning_rate for phase in config.phases}
-    rate = place.number_input(
-        "Learning rate",
-        1e-9,
-        10.0,
-        max(rates),
-        format="%g",
-        step=max(rates) / 10,
-        key=key,
-        disabled=len(rates) > 1,
-        help="This recipe's phases have rates of their own." if len(rates) > 1 else None,
+def _config(config: TrainConfig, form: Form, other: str, generated: "GeneratedSet | None") -> TrainConfig:
+    """The recipe with what was changed.
+
+    Raises:
+        UserError: a value that cannot be read, or that does not fit the others.
+    """
+    for problem in form.problems:
+        raise problem
+    phases = {key: form.changed[key] for key in ("phases",) if key in form.changed}  # before what is in all
+    chosen = with_settings(config, phases | form.changed | parse(other))
+    if generated is not None:  # what validates this training must be new to the generator too
+        chosen = replace(chosen, generated=generated.reference, split=generated.split)
+    network_options.check(chosen, form.own("model_options"))
+    return chosen
+
+
+def _usual(form: Form, config: TrainConfig, called: str) -> tuple[str, int]:
+    """Name, number of seeds, epochs of all phases together, batch size, learning rate where it is one."""
+    name = st.text_input(
+        "Run name",
+        _free(called) if called else "",
+        placeholder="made from the recipe and the time",
+        **form.options("name" if not called else "copy"),
     )
-    return repr(rate) if len(rates) == 1 else ""
+    grid = st.grid(2, min_column_width=130)
+    epochs = grid.number_input(
+        "Epochs",
+        1,
+        1000,
+        config.own_epochs,
+        help="Of all phases together, which share them in proportion; of each see Phases and optimizer.",
+        **form.options("epochs"),
+    )
+    if epochs != config.own_epochs:
+        form.changed["epochs"] = epochs
+    with grid:
+        form.ask(FIELDS["batch_size"])
+    rate = rate_field(grid, config, **form.options("rate"))
+    if rate and rate != repr(config.phases[0].learning_rate):
+        form.changed["learning_rate"] = float(rate)
+    seeds = grid.number_input(
+        "Seeds (runs)",
+        1,
+        SEEDS_LIMIT,
+        1,
+        help="Several runs that differ in their random seed only, shown as mean ± standard deviation.",
+        **form.options("seeds"),
+    )
+    return name.strip(), int(seeds)
 
 
-def _weights_choice(recipe: str, config: Any) -> str:
-    """`none`, `balanced`, or '' for the recipe's own weights."""
-    own = not isinstance(config.class_weights, str)
-    options = [*([""] if own else []), "none", "balanced"]
-    return st.selectbox(
+def _sections(
+    form: Form, config: TrainConfig, dataset: Dataset, runs: dict[str, Run], opened: bool
+) -> "GeneratedSet | None":
+    """Everything else, in the order in which it acts on a training; the generated set that was chosen."""
+    with _section("Images and split", "photo_library", opened):
+        generated = _images(form, dataset)
+    with _section("Loss and rare classes", "balance", opened):
+        _loss(form)
+        smote = st.container()  # it depends on the network, which is chosen below
+    with _section("Mixing and augmentation", "shuffle", opened):
+        _augmentation(form, config)
+        form.ask(FIELDS["mixup"], FIELDS["cutmix"])
+    with _section("Phases and optimizer", "timeline", opened):
+        st.caption(
+            "One after the other, a row each; the last row adds one, a ticked row can be removed. Scroll the "
+            "table sideways for all of its columns."
+        )
+        form.note("phases", phase_table.edit(form.own("phases"), form.name))
+        form.ask(FIELDS["ema"], FIELDS["hard_samples"])
+    with _section("Stopping and checkpoint", "flag", opened):
+        form.ask(FIELDS["checkpoint_monitor"])
+        form.ask(FIELDS["early_stopping_patience"])
+        if form.now("early_stopping_patience"):
+            form.ask(FIELDS["early_stopping_monitor"])
+        form.ask(FIELDS["settle"])
+    with _section("Network, weights and teachers", "account_tree", opened):
+        network_options.ask(form)
+        building.starting_weights(form, runs)
+        with smote:
+            building.smote(form, runs)
+        building.teachers(form, runs)
+    with _section("Machine and repeatability", "memory", opened):
+        _device_choice(form)
+        form.ask(*(FIELDS[key] for key in ("precision", "gradient_accumulation")))
+        form.ask(*(FIELDS[key] for key in ("jit", "deterministic")))
+        form.ask(FIELDS["seed"])
+    return generated
+
+
+def _section(title: str, icon: str, opened: bool) -> Any:
+    return st.expander(title, icon=f":material/{icon}:", expanded=opened)
+
+
+def _images(form: Form, dataset: Dataset) -> "GeneratedSet | None":
+    """Which images train and which validate; the generated set to add, if one was chosen."""
+    _selection_choice(form, dataset)
+    form.ask(FIELDS["split.scheme"])
+    scheme = form.now("split.scheme")
+    if scheme == "release":
+        form.ask(FIELDS["split.validation_fraction"])
+    elif scheme == "kfold":
+        form.ask(FIELDS["split.folds"], FIELDS["split.fold"])
+    form.ask(FIELDS["split.group_duplicates"])
+    form.ask(FIELDS["classes"])
+    form.ask(*(FIELDS[key] for key in ("split.per_class", "limit", "split.seed", "preprocessing")))
+    generated = _generated_choice(form, dataset)
+    if generated is not None:
+        form.ask(FIELDS["generated_per_class"])
+    return generated
+
+
+def _loss(form: Form) -> None:
+    """The loss, and what is done for classes with few images."""
+    form.ask(FIELDS["loss"], FIELDS["label_smoothing"])
+    if form.now("loss") == "focal":
+        form.ask(FIELDS["focal_gamma"])
+    _class_weights(form)
+    _oversampling(form)
+
+
+def _class_weights(form: Form) -> None:
+    """`none`, `balanced`, or a weight for each class."""
+    own = form.own("class_weights")
+    names = {
+        "none": "none: every image counts the same",
+        "balanced": "balanced: every class counts the same",
+        "custom": "one for each class",
+    }
+    start = own if isinstance(own, str) else "custom"
+    kind = st.selectbox(
         "Class weights",
-        options,
-        index=0 if own else options.index(config.class_weights),
-        format_func=lambda name: name or "as in the recipe",
-        help="Balanced: every class counts the same in the loss.",
-        key=f"weights-{recipe}",
+        list(names),
+        index=list(names).index(start),
+        format_func=lambda name: names[name],
+        **form.options("class_weights"),
     )
-
-
-def _split_settings(recipe: str, config: Any) -> dict[str, str]:
-    """How the data set is divided, how many images of a class, and which classes."""
-    from fer.data.splits import SCHEMES
-
-    described = {
-        "release": "the data set's test, validation from train",
-        "kfold": "stratified k-fold",
-        "64/16/20": "64/16/20 of train (study C)",
+    if kind != "custom":
+        form.note("class_weights", kind)
+        return
+    known: dict[str, float] = {} if isinstance(own, str) else own
+    grid = st.grid(4, min_column_width=105)
+    weights = {
+        emotion: grid.number_input(
+            f"Weight of {emotion}",
+            0.0,
+            1000.0,
+            float(known.get(emotion, 1.0)),
+            0.5,
+            format="%g",
+            **form.options(f"weight-{emotion}"),
+        )
+        for emotion in form.now("classes")
     }
-    scheme = st.selectbox(
-        "Split",
-        SCHEMES,
-        index=SCHEMES.index(config.split.scheme),
-        format_func=lambda name: described.get(name, name),
-        key=f"scheme-{recipe}",
-    )
-    fraction = st.slider(
-        "Validation share (%)",
-        5,
-        50,
-        round(100 * config.split.validation_fraction),
-        key=f"fraction-{recipe}",
-        help="Of each class of train; it chooses the checkpoint and is never trained on.",
-    )
-    left, right = st.columns(2)
-    folds = left.number_input("Folds", 2, 20, config.split.folds, key=f"folds-{recipe}", help="for k-fold")
-    fold = right.number_input("Fold that validates", 0, 19, config.split.fold, key=f"fold-{recipe}")
-    most = st.number_input(
-        "Training images of a class, at most (0: all)",
-        0,
-        1_000_000,
-        config.split.per_class or 0,
-        key=f"per-class-{recipe}",
-        help="Study D: 750 and 2,500",
-    )
-    classes = st.multiselect(
-        "Classes",
-        EMOTIONS,
-        default=list(config.classes),
-        key=f"classes-{recipe}",
-        help="Study D left out disgust",
-    )
-    return {
-        "split.scheme": scheme,
-        "split.validation_fraction": repr(fraction / 100),
-        "split.folds": str(folds),
-        "split.fold": str(fold),
-        "split.per_class": str(most) if most else "none",
-        "split.group_duplicates": str(_grouping_choice(recipe, config)).lower(),
-        "classes": ",".join(classes),
-        "oversample": _oversampling(recipe, config),
-    }
+    found = {emotion: weight for emotion, weight in weights.items() if weight != 1 or emotion in known}
+    form.note("class_weights", found or "none")
 
 
-def _grouping_choice(recipe: str, config: Any) -> bool:
-    """Whether pixel-identical images stay on one side of the split."""
-    return st.toggle(
-        "Copies of a face stay in one split",
-        config.split.group_duplicates,
-        key=f"grouped-{recipe}",
-        help="Off, copies of training faces may validate, and the validation figure flatters the network.",
-    )
-
-
-def _oversampling(recipe: str, config: Any) -> str:
-    """Classes that are grown to a number of training images, as JSON."""
-    left, right = st.columns(2)
-    grown = left.multiselect(
+def _oversampling(form: Form) -> None:
+    """Classes that are grown to a number of training images."""
+    own = form.own("oversample")
+    grid = st.grid(2, min_column_width=150, vertical_alignment="bottom")
+    grown = grid.multiselect(
         "Grow classes",
         EMOTIONS,
-        default=list(config.oversample),
-        key=f"grown-{recipe}",
+        default=list(own),
         placeholder="none",
         help="Their training images are repeated, each repeat varied by the augmentation. Study D grew "
         "disgust from 348 to 3,520.",
+        **form.options("grown"),
     )
-    wanted = right.number_input(
-        "to this many images", 1, 1_000_000, max(config.oversample.values(), default=3520), key=f"to-{recipe}"
+    first = max(own.values(), default=3520)
+    wanted = grid.number_input("to this many images", 1, 1_000_000, first, **form.options("to"))
+    if set(grown) != set(own) or (grown and wanted != first):
+        form.note("oversample", {emotion: int(wanted) for emotion in grown})
+
+
+def _augmentation(form: Form, config: TrainConfig) -> None:
+    """How images vary: as in the recipe, not at all, or by a preset."""
+    from fer.augmentation import list_presets
+
+    active = config.augmentation.active
+    presets = [name for name in list_presets() if name != "none"]
+    own = "as in the recipe" if active else "off, as in the recipe"
+    chosen = st.selectbox(
+        "Augmentation",
+        ["", *(["none"] if active else []), *presets],
+        format_func=lambda name: {"": own, "none": "off"}.get(name, f"preset {name}"),
+        help="How training images are varied; the Augment page shows and saves presets.",
+        **form.options("augmentation"),
     )
-    own = config.oversample
-    if set(grown) == set(own) and wanted == max(own.values(), default=wanted):
-        return json.dumps(dict(own))
-    return json.dumps({emotion: int(wanted) for emotion in grown})
+    if chosen:
+        form.changed["augmentation"] = chosen
 
 
-def _augments(config: Any) -> bool:
-    return config.augmentation.active
-
-
-def _same(config: Any, key: str, value: str) -> bool:
-    """Whether a widget still shows the recipe's own value."""
-    split = config.split
-    own = {
-        "epochs": str(config.own_epochs),
-        "batch_size": str(config.batch_size),
-        "learning_rate": repr(config.phases[0].learning_rate),
-        "device": config.device,
-        "class_weights": config.class_weights,
-        "seed": str(config.seed),
-        "precision": config.precision,
-        "split.scheme": split.scheme,
-        "split.validation_fraction": repr(split.validation_fraction),
-        "split.folds": str(split.folds),
-        "split.fold": str(split.fold),
-        "split.per_class": str(split.per_class) if split.per_class else "none",
-        "split.group_duplicates": str(split.group_duplicates).lower(),
-        "classes": ",".join(config.classes),
-        "oversample": json.dumps(dict(config.oversample)),
-    }
-    return own.get(key) == value
-
-
-def _selection_choice(recipe: str, dataset: Dataset) -> str:
-    """A selection of the data set at its present version, or '' for all images."""
+def _selection_choice(form: Form, dataset: Dataset) -> None:
+    """A selection of the data set at its present version, or all images."""
     from fer.data.selection import list_selections, open_selection
 
-    names = list_selections(dataset)
     chosen = st.selectbox(
         "Images",
-        ["", *names],
+        ["", *list_selections(dataset)],
         format_func=lambda name: f"selection {name}" if name else "all images",
-        key=f"selection-{recipe}",
         help="Selections are made on the Outliers and Data pages; the run records the version it used.",
+        **form.options("selection"),
     )
-    return open_selection(dataset, chosen).reference if chosen else ""
+    form.note("selection", open_selection(dataset, chosen).reference if chosen else "")
 
 
-def _generated_choice(recipe: str, dataset: Dataset) -> "GeneratedSet | None":
+def _generated_choice(form: Form, dataset: Dataset) -> "GeneratedSet | None":
     """A set of generated faces to add to the training images, if one was made from this data set."""
     from fer.generation.dataset import list_sets
 
@@ -263,41 +349,69 @@ def _generated_choice(recipe: str, dataset: Dataset) -> "GeneratedSet | None":
         "Generated faces",
         ["", *sets],
         format_func=lambda name: described.get(name, "none"),
-        key=f"generated-{recipe}",
         disabled=not sets,
         help="Added to the training images, never to validation or test. The data set is then divided as "
-        "for the generator, whatever is chosen below. Sets are made on the Generate page.",
+        "for the generator, whatever is chosen above. Sets are made on the Generate page.",
+        **form.options("generated"),
     )
     return sets.get(chosen)
 
 
-def _preset_choice(recipe: str, config: Any) -> str:
-    """How images vary when augmentation is on: '' for the recipe's own way."""
-    from fer.augmentation import list_presets
-
-    names = [name for name in list_presets() if name != "none"]
-    own = [""] if _augments(config) else []
-    return st.selectbox(
-        "Augmentation",
-        [*own, *names],
-        format_func=lambda name: f"preset {name}" if name else "as in the recipe",
-        key=f"preset-{recipe}",
-        help="Used when augmentation is on; the Augment page shows and saves presets.",
-    )
-
-
-def _device_choice(recipe: str) -> str:
+def _device_choice(form: Form) -> None:
     """One of the devices of this machine; each says what it is, and why it could fail."""
     from fer.backend import devices
 
     described = {"auto": "best one found"}
     for device in devices():
         described[device.name] = device.title + (f" – {device.problem}" if device.problem else "")
-    return st.selectbox(
+    chosen = st.selectbox(
         "Device",
         list(described),
         format_func=lambda name: f"{name}: {described[name]}",
-        key=f"device-{recipe}",
         help="A GPU that is chosen and cannot be used makes the run fail with the reason; it never trains on "
         "the processor instead.",
+        **form.options("device"),
     )
+    form.note("device", chosen)
+
+
+def _remarks(config: TrainConfig, recipe: str) -> None:
+    """What differs from the recipe, a way back, and what is allowed but hardly meant."""
+    from fer.reproduce import changes
+
+    if config.oversample and not config.augmentation.active:
+        st.warning(
+            "A class is grown but the images are not varied, so it is repeated as it is. Choose an "
+            "augmentation."
+        )
+    found = changes(config)
+    if not found:
+        st.caption("As in the recipe.")
+        return
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.caption("Changed: " + panels.plain(", ".join(f"{k} = {_short(v)}" for k, v in found.items())))
+    row.button(
+        "Back to the recipe", icon=":material/undo:", type="tertiary", on_click=_forget, args=(recipe,)
+    )
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 40 else f"{value[:39]}…"
+
+
+def _version(recipe: str) -> str:
+    """Part of the widgets' keys: another one makes them forget what was changed."""
+    times = st.session_state.get(f"{state.FORGOTTEN} {recipe}", 0)
+    return f"{recipe}-{times}" if times else recipe
+
+
+def _forget(recipe: str) -> None:
+    key = f"{state.FORGOTTEN} {recipe}"
+    st.session_state[key] = st.session_state.get(key, 0) + 1
+
+
+def _free(name: str) -> str:
+    """`name`, with a number behind it where another run has it."""
+    taken = {run.name for run in list_runs()}
+    candidates = [name, *(f"{name} {n}" for n in range(2, len(taken) + 2))]
+    return next(each for each in candidates if each not in taken)

@@ -7,15 +7,12 @@ table needs nothing but the run folders.
 import secrets
 import time
 from dataclasses import dataclass, replace
-from statistics import mean, stdev
-from typing import Any
-
-from scipy.stats import t as student
 
 from fer.data.dataset import open_dataset
 from fer.data.splits import split_indices
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.means import difference, mean_of
 from fer.runs import Run, create_run, list_runs, statuses, submit, tag
 from fer.training.ablation import ablation, remedies
 from fer.training.config import TrainConfig, with_seeds
@@ -26,26 +23,47 @@ RAREST = "disgust"
 REMEDIES = "rare-"  # how ids of `start_remedies` begin
 
 
+FAILED = ("failed", "killed", "interrupted")
+LONGEST_TAG = 40  # of `fer.runs.tag`
+
+
 @dataclass(frozen=True)
 class Row:
     """One variant of an ablation.
 
     Attributes:
         variant: what was changed.
-        finished, planned: runs.
-        accuracy, macro_f1: mean over the finished runs, shares in [0, 1]; None before the first.
-        interval: half-width of the 95 % interval of the mean accuracy (Student's t over seeds), None below
-            two finished runs.
-        difference: mean accuracy minus that of the recipe as it is; None when unknown.
+        finished, planned, failed, stopped: runs; killed and interrupted ones count as failed.
+        accuracy, macro_f1, without_leaks: mean over the finished runs on the test images, shares in [0, 1];
+            None before the first. `without_leaks` is the accuracy without leaked images.
+        interval, macro_f1_interval: half-widths of the 95 % intervals of these means (Student's t over
+            seeds), None below two finished runs.
+        difference, difference_interval, pairs: accuracy minus that of the recipe as it is, over runs of the
+            same seed where there are some, see `fer.means.difference`; None when unknown.
     """
 
     variant: str
     finished: int
     planned: int
+    failed: int
+    stopped: int
     accuracy: float | None
-    macro_f1: float | None
     interval: float | None
     difference: float | None
+    difference_interval: float | None
+    pairs: int
+    macro_f1: float | None
+    macro_f1_interval: float | None
+    without_leaks: float | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """An ablation there is: its id, and recipe and data set (fingerprint) of its recipe as it is."""
+
+    identifier: str
+    recipe: str
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -70,15 +88,29 @@ class Remedy:
     accuracy: tuple[float, float | None] | None
 
 
-def start(config: TrainConfig, seeds: int = 3, selection: str = "", denoised: str = "") -> str:
-    """Queue every variant over its seeds; returns the id of the ablation."""
-    identifier = f"{config.recipe[:24]}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
+def start(
+    config: TrainConfig, seeds: int = 3, selection: str = "", denoised: str = "", identifier: str = ""
+) -> str:
+    """Queue every variant over its seeds; returns the id of the ablation, a new one without `identifier`."""
+    identifier = identifier or new_identifier(config.recipe)
     for variant, configs in ablation(config, seeds, selection, denoised).items():
         for single in configs:
             run = create_run(single.to_json(), kind="train", recipe=config.recipe)
-            tag(run, [f"{GROUP}{identifier}"[:40], f"{VARIANT}{variant}"[:40]])
+            tag(run, [_tag(identifier), f"{VARIANT}{variant}"])
             submit(run)
     return identifier
+
+
+def new_identifier(recipe: str, prefix: str = "") -> str:
+    """`<recipe>-<MMDD-HHMM>-<4 hex>`, the recipe shortened so that all of it is within one tag."""
+    ending = f"-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
+    room = LONGEST_TAG - len(GROUP) - len(prefix) - len(ending)
+    return f"{prefix}{recipe[:room].rstrip('_-')}{ending}"
+
+
+def _tag(identifier: str) -> str:
+    """The tag of an ablation's runs; earlier versions gave longer ids, whose ends are not in the tags."""
+    return f"{GROUP}{identifier}"[:LONGEST_TAG]
 
 
 def start_remedies(config: TrainConfig, generated: str, seeds: int = 3, emotion: str = RAREST) -> str:
@@ -103,13 +135,13 @@ def start_remedies(config: TrainConfig, generated: str, seeds: int = 3, emotion:
         )
     config = replace(config, split=chosen.split)
     real = _training_images(config, emotion)
-    identifier = f"{REMEDIES}{config.recipe[:16]}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
+    identifier = new_identifier(config.recipe, REMEDIES)
     for single in with_seeds(config, seeds):
         base = ""
         for variant, changed in remedies(single, emotion, real + count, chosen.reference).items():
             changed = replace(changed, smote=base) if variant == "SMOTE" else changed
             run = create_run(changed.to_json(), kind="train", recipe=config.recipe)
-            tag(run, [f"{GROUP}{identifier}"[:40], f"{VARIANT}{variant}"[:40], f"{CLASS}{emotion}"])
+            tag(run, [_tag(identifier), f"{VARIANT}{variant}", f"{CLASS}{emotion}"])
             submit(run)
             base = base or run.id
     return identifier
@@ -120,11 +152,11 @@ def remedies_table(identifier: str) -> list[Remedy]:
     rows = []
     for variant, runs in _members(identifier).items():
         emotion = next((x.removeprefix(CLASS) for x in runs[0].tags if x.startswith(CLASS)), RAREST)
-        known = statuses(runs)
-        figures = [_class_figures(run, emotion) for run in runs if known[run.id].state == "finished"]
+        states = statuses(runs)
+        figures = [_class_figures(run, emotion) for run in runs if states[run.id].state == "finished"]
         found = [one for one in figures if one is not None]
         means = {
-            key: _interval([one[key] for one in found]) for key in ("recall", "f1", "macro_f1", "accuracy")
+            key: mean_of([one[key] for one in found]) for key in ("recall", "f1", "macro_f1", "accuracy")
         }
         rows.append(Remedy(variant, emotion, len(found), len(runs), **means))
     return rows
@@ -147,44 +179,66 @@ def _class_figures(run: Run, emotion: str) -> dict[str, float] | None:
     }
 
 
-def _interval(values: list[float]) -> tuple[float, float | None] | None:
-    return (mean(values), _half_width(values)) if values else None
-
-
 def _training_images(config: TrainConfig, emotion: str) -> int:
     dataset = open_dataset(config.dataset)
     train = split_indices(dataset, config.split, classes=config.classes, limit=config.limit)["train"]
     return int((dataset.labels[train] == EMOTIONS.index(emotion)).sum())
 
 
+def known(of_remedies: bool = False) -> list[Known]:
+    """The ablations there are, the newest first; those of `start_remedies` by themselves."""
+    found: dict[str, Known] = {}
+    for run in list_runs():
+        for text in run.tags:
+            if text.startswith(GROUP):  # the oldest run is the recipe as it is, so it is the last to be set
+                name = text.removeprefix(GROUP)
+                found[name] = Known(name, run.recipe, str(run.config.get("dataset") or ""))
+    return [one for one in found.values() if one.identifier.startswith(REMEDIES) == of_remedies]
+
+
 def identifiers(of_remedies: bool = False) -> list[str]:
-    """Ids of the ablations there are, the newest first; those of `start_remedies` by themselves."""
-    runs = sorted(list_runs(), key=lambda run: run.created, reverse=True)
-    found = [text.removeprefix(GROUP) for run in runs for text in run.tags if text.startswith(GROUP)]
-    return [name for name in dict.fromkeys(found) if name.startswith(REMEDIES) == of_remedies]
+    """Ids of the ablations there are, the newest first."""
+    return [one.identifier for one in known(of_remedies)]
+
+
+def active(identifier: str) -> bool:
+    """Whether a run of an ablation waits or runs."""
+    runs = [run for runs in _members(identifier).values() for run in runs]
+    return any(status.active for status in statuses(runs).values())
 
 
 def table(identifier: str) -> list[Row]:
     """One row a variant, the recipe as it is first."""
     members = _members(identifier)
-    known = statuses(run for runs in members.values() for run in runs)
-    scores = {
-        variant: [run.metrics() for run in runs if known[run.id].state == "finished"]
+    states = statuses(run for runs in members.values() for run in runs)
+    finished = {
+        variant: [run for run in runs if states[run.id].state == "finished"]
         for variant, runs in members.items()
     }
-    base = _mean(next(iter(scores.values()), []), "accuracy")
+    base = _seeded(next(iter(finished.values()), []), "accuracy")
     rows = []
-    for variant, runs in members.items():
-        accuracy = _mean(scores[variant], "accuracy")
+    for n, (variant, runs) in enumerate(members.items()):
+        done = finished[variant]
+        accuracy, macro, clean = (
+            mean_of([value for _, value in _seeded(done, key)])
+            for key in ("accuracy", "macro_f1", "accuracy_without_leaks")
+        )
+        apart = difference(_seeded(done, "accuracy"), base)
         rows.append(
             Row(
-                variant,
-                len(scores[variant]),
-                len(runs),
-                accuracy,
-                _mean(scores[variant], "macro_f1"),
-                _half_width([m["accuracy"] for m in scores[variant] if m.get("accuracy") is not None]),
-                accuracy - base if accuracy is not None and base is not None else None,
+                variant=variant,
+                finished=len(done),
+                planned=len(runs),
+                failed=sum(states[run.id].state in FAILED for run in runs),
+                stopped=sum(states[run.id].state == "stopped" for run in runs),
+                accuracy=accuracy[0] if accuracy else None,
+                interval=accuracy[1] if accuracy else None,
+                difference=apart.value if apart else None,
+                difference_interval=apart.interval if apart and n else None,
+                pairs=apart.pairs if apart else 0,
+                macro_f1=macro[0] if macro else None,
+                macro_f1_interval=macro[1] if macro else None,
+                without_leaks=clean[0] if clean else None,
             )
         )
     return rows
@@ -194,18 +248,13 @@ def _members(identifier: str) -> dict[str, list[Run]]:
     """`{variant: runs}` of an ablation, in the order they were made."""
     members: dict[str, list[Run]] = {}
     for run in sorted(list_runs(), key=lambda run: run.created):
-        if f"{GROUP}{identifier}"[:40] in run.tags:
+        if _tag(identifier) in run.tags:
             variant = next((x.removeprefix(VARIANT) for x in run.tags if x.startswith(VARIANT)), "?")
             members.setdefault(variant, []).append(run)
     return members
 
 
-def _mean(metrics: list[dict[str, Any]], key: str) -> float | None:
-    values = [m[key] for m in metrics if m.get(key) is not None]
-    return mean(values) if values else None
-
-
-def _half_width(values: list[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+def _seeded(runs: list[Run], key: str) -> list[tuple[int | None, float]]:
+    """(seed, value) of a figure of every run that recorded it."""
+    values = ((run.config.get("seed"), run.metrics().get(key)) for run in runs)
+    return [(seed, float(value)) for seed, value in values if value is not None]

@@ -141,8 +141,7 @@ def fuse_normalization(model: Any) -> int:
     """Let the batch normalisations of a Keras model train by TensorFlow's fused kernel; returns how many.
 
     Keras composes the layer of a dozen operations, each a pass over the activations; the kernel does the
-    same in two. On two cores in bfloat16 a step of `resnet_se` takes 0.75 times as long
-    (`python -m tests.benchmarks.normalization`). The layers stay what they are: same weights, same file,
+    same in two. The layers stay what they are: same weights, same file,
     same inference. Only those over the channels of an image (rank 4, last axis) have the kernel. Other
     backends fuse by themselves: nothing happens.
     """

@@ -8,5 +8,4 @@ panels.heading("recipes")
 dataset = panels.choose_dataset()
 if dataset is None:
     st.stop()
-recipe_page.table(dataset)
-recipe_page.details(dataset)
+recipe_page.show(dataset)

@@ -1,10 +1,20 @@
 """An ablation queues every variant over its seeds and reads its table back from the runs."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from fer import ablations
-from fer.recipes import recipe_config
-from fer.runs import list_runs, record_finished
+from fer import ablation_ingredients, ablations
+from fer.ablations import GROUP, REMEDIES, Known, new_identifier
+from fer.analysis import outliers
+from fer.data.dataset import save_dataset
+from fer.data.selection import open_selection
+from fer.recipes import RECIPES, recipe_config
+from fer.runs import create_run, list_runs, record_finished, tag
+from tests.evaluation.builders import tiny_dataset
+
+DATA = "0123456789abcdef"
 
 
 @pytest.fixture
@@ -16,7 +26,7 @@ def queued(monkeypatch):
 
 
 def test_every_variant_is_queued_over_its_seeds_and_differs_in_one_ingredient(queued):
-    config = recipe_config("baseline_cnn", "0123456789abcdef")
+    config = recipe_config("baseline_cnn", DATA)
     identifier = ablations.start(config, seeds=2)
     assert ablations.identifiers() == [identifier]
     rows = ablations.table(identifier)
@@ -30,7 +40,7 @@ def test_every_variant_is_queued_over_its_seeds_and_differs_in_one_ingredient(qu
 
 
 def test_the_table_has_mean_interval_and_difference(queued):
-    identifier = ablations.start(recipe_config("baseline_cnn", "0123456789abcdef"), seeds=2)
+    identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=2)
     values = iter([0.50, 0.54, 0.58, 0.62])
     for run in sorted(list_runs(), key=lambda run: run.created)[:4]:
         record_finished(run, {"accuracy": next(values), "macro_f1": 0.4})
@@ -41,3 +51,113 @@ def test_the_table_has_mean_interval_and_difference(queued):
     # Student's t with one degree of freedom: 12.7062 times 0.0283 / sqrt(2)
     assert first.interval == pytest.approx(12.7062 * 0.02, rel=1e-3)
     assert second.macro_f1 == pytest.approx(0.4)
+    assert second.macro_f1_interval == 0
+    assert (second.pairs, second.difference_interval) == (2, pytest.approx(0, abs=1e-9))  # 0.08 twice
+    assert first.difference_interval is None
+
+
+def in_order() -> list:
+    """Every run, the first first."""
+    return sorted(list_runs(), key=lambda run: run.created)
+
+
+def test_differences_are_of_the_same_seed(queued):
+    """A variant's first seed that failed does not shift its difference by the luck of the others' seeds."""
+    identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=3)
+    base, variant = in_order()[:3], in_order()[3:6]
+    for run, accuracy in zip(base, (0.30, 0.50, 0.60), strict=True):
+        record_finished(run, {"accuracy": accuracy, "accuracy_without_leaks": accuracy - 0.02})
+    for run, accuracy in zip(variant[1:], (0.52, 0.64), strict=True):
+        record_finished(run, {"accuracy": accuracy})
+    first, second, *_ = ablations.table(identifier)
+    assert (second.finished, second.planned, second.stopped) == (2, 3, 1)
+    assert second.difference == pytest.approx(0.03)  # of 0.02 and 0.04, not 0.58 − 0.4667
+    assert second.difference_interval == pytest.approx(12.7062 * 0.01, rel=1e-3)
+    assert first.without_leaks == pytest.approx(0.46667 - 0.02, abs=1e-4)
+    assert second.without_leaks is None
+
+
+def test_failed_runs_are_counted(queued, monkeypatch):
+    identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=1)
+    ended = {run.id: state for run, state in zip(in_order(), ("finished", "failed", "killed"), strict=True)}
+
+    class Ended:
+        active = False
+
+        def __init__(self, state):
+            self.state = state
+
+    monkeypatch.setattr(ablations, "statuses", lambda runs: {r.id: Ended(ended[r.id]) for r in runs})
+    assert [(row.finished, row.failed) for row in ablations.table(identifier)] == [(1, 0), (0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize("prefix", ["", REMEDIES])
+def test_ids_of_every_recipe_fit_whole_into_a_tag(prefix):
+    for recipe in RECIPES:
+        made = {new_identifier(recipe, prefix) for _ in range(20)}
+        assert len(made) > 1, recipe
+        assert all(len(GROUP + name) <= ablations.LONGEST_TAG for name in made)
+        assert all(name.startswith(prefix + recipe[:8]) for name in made)
+
+
+def test_two_ablations_of_a_long_name_stay_two(queued):
+    config = recipe_config("inceptionv3_without_disgust", DATA)
+    made = [ablations.start(config, seeds=1) for _ in range(2)]
+    assert sorted(ablations.identifiers()) == sorted(made)
+    assert [row.planned for row in ablations.table(made[0])] == [1, 1, 1]
+
+
+def test_ids_of_earlier_versions_are_still_read():
+    """They were longer than a tag, which holds their first 31 characters."""
+    written = "inceptionv3_without_disg-1121-2105-ab12"
+    run = create_run(recipe_config("inceptionv3_without_disgust", DATA), recipe="inceptionv3_without_disgust")
+    tag(run, [f"{GROUP}{written}"[:40], "variant:as it is"])
+    for name in (written, *ablations.identifiers()):
+        assert [row.variant for row in ablations.table(name)] == ["as it is"]
+
+
+def test_an_ablation_belongs_to_the_recipe_and_data_set_it_began_with(queued):
+    """Its last variant is trained on the denoised copy, which is another data set."""
+    identifier = ablations.start(recipe_config("cnn4", DATA), seeds=1, denoised="fedcba9876543210")
+    assert in_order()[-1].config["dataset"] == "fedcba9876543210"
+    assert ablations.known() == [Known(identifier, "cnn4", DATA)]
+
+
+def grainy_dataset():
+    """70 training and 70 test images of faint noise, which a denoiser changes."""
+    images = np.random.default_rng(0).integers(100, 110, (140, 48, 48)).astype(np.uint8)
+    names = [f"image {n}" for n in range(140)]
+    return save_dataset("grainy", images, np.arange(140) % 7, np.repeat([0, 2], 70), names)
+
+
+def test_ingredients_are_made_and_then_the_ablation_is_queued(queued, monkeypatch, tmp_path: Path):
+    dataset = grainy_dataset()
+    config = recipe_config("baseline_cnn", dataset.fingerprint)
+    monkeypatch.setattr(ablation_ingredients, "submit", queued.append)
+    identifier, job = ablation_ingredients.queue(config, ["denoised", "outliers"], seeds=2)
+    assert queued == [job]
+    assert ablations.identifiers() == []  # no training before its images are there
+    rising = [n / 1000 for n in range(len(dataset))]
+    outliers.save_scores(dataset, outliers.Scores("autoencoder", np.array(rising, np.float32), {}))
+    found = ablation_ingredients.run(job.config, tmp_path, lambda f, text: None, lambda: False)
+    assert found["metrics"]["ablation"] == identifier
+    rows = {row.variant: row.planned for row in ablations.table(identifier)}
+    assert rows == dict.fromkeys(
+        ["as it is", "with class weights", "without augmentation", "outliers removed", "denoised"], 2
+    )
+    dropped = open_selection(dataset, found["metrics"]["selection"]).decisions
+    train = dataset.indices("train")
+    assert set(dropped) == set(train[-2:].tolist())  # the two of 70 above the 98th percentile
+    copy = in_order()[-1].config["dataset"]
+    assert copy == found["metrics"]["denoised"] != dataset.fingerprint
+    again = ablation_ingredients.run(job.config, tmp_path, lambda f, text: None, lambda: False)
+    assert again["metrics"]["denoised"] == copy  # made once
+
+
+def test_a_stopped_job_queues_nothing(queued, monkeypatch, tmp_path: Path):
+    dataset = tiny_dataset(per_class=2)
+    monkeypatch.setattr(ablation_ingredients, "submit", queued.append)
+    config = recipe_config("baseline_cnn", dataset.fingerprint)
+    _, job = ablation_ingredients.queue(config, ["denoised"], seeds=1)
+    assert ablation_ingredients.run(job.config, tmp_path, lambda f, t: None, lambda: True)["stopped"] is True
+    assert ablations.identifiers() == []

@@ -82,6 +82,62 @@ def test_precision(monkeypatch: pytest.MonkeyPatch):
     assert backend.choose_precision("float16", "cpu") == "mixed_float16"
 
 
+FLAGS = "fpu sse4_2 avx2 avx512f avx512bw avx512_vnni"
+
+
+@pytest.mark.parametrize(
+    ("flags", "native"),
+    [
+        (f"{FLAGS} avx512_bf16", True),
+        (f"{FLAGS} amx_bf16 amx_tile amx_int8", True),
+        (f"{FLAGS} amx_tile amx_int8 avx512_fp16", False),
+        (FLAGS, False),
+        (None, False),  # no such file, as on macOS and Windows
+    ],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_the_processors_flags_choose_the_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, native: bool, deterministic: bool
+):
+    """`auto` is bfloat16 exactly where the processor multiplies it and nothing has to repeat bit by bit."""
+    file = tmp_path / "cpuinfo"
+    if flags is not None:
+        core = f"vendor_id\t: GenuineIntel\nmodel name\t: Some CPU\nflags\t\t: {flags}\nbugs\t\t: none\n"
+        file.write_text(f"processor\t: 0\n{core}\nprocessor\t: 1\n{core}")
+    asked: list[str] = []
+    monkeypatch.setattr(backend, "Path", lambda name: asked.append(name) or file)
+    monkeypatch.setattr(backend, "_gpu_has_bfloat16", lambda device: pytest.fail("asked a GPU"))
+    assert backend.processor_has_bfloat16() is native
+    chosen = backend.choose_precision("auto", "cpu", deterministic)
+    assert chosen == ("mixed_bfloat16" if native and not deterministic else "float32")
+    assert set(asked) == {"/proc/cpuinfo"}
+    assert backend.choose_precision("float32", "cpu") == "float32"
+    assert backend.choose_precision("bfloat16", "cpu") == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("details", "native"),
+    [
+        ({"compute_capability": (9, 0), "device_name": "NVIDIA H200"}, True),
+        ({"compute_capability": (8, 0)}, True),
+        ({"compute_capability": (7, 5)}, False),
+        ({}, False),
+    ],
+)
+def test_the_gpus_generation_chooses_the_precision(
+    monkeypatch: pytest.MonkeyPatch, details: dict, native: bool
+):
+    """The GPU that was chosen is asked, not the first one and not the processor."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind} 0", f"{kind} 1"])
+    known = {"GPU 1": details}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: known[gpu])
+    monkeypatch.setattr(backend, "processor_has_bfloat16", lambda: not native)
+    assert backend.choose_precision("auto", "gpu:1") == ("mixed_bfloat16" if native else "float32")
+    assert backend.choose_precision("auto", "gpu:1", deterministic=True) == "float32"
+
+
 def test_compiled_functions_compute():
     double = backend.compiled(lambda values: values * 2)
     np.testing.assert_array_equal(np.asarray(double(np.arange(3.0))), [0, 2, 4])
@@ -89,7 +145,13 @@ def test_compiled_functions_compute():
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), RuntimeError("CUDA out of memory")],
+    [
+        MemoryError(),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("OOM when allocating tensor with shape[64,64,46,46]"),
+        RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"),
+    ],
 )
 def test_memory_errors_are_recognised(error: Exception):
     explained = explain(error, 64)

@@ -166,3 +166,50 @@ def test_remedies_are_part_of_the_message(monkeypatch, capsys):
     monkeypatch.setattr("fer.commands.COMMANDS", (type(command)("datasets", "", fail, str),))
     assert main(["datasets"]) == 1
     assert capsys.readouterr().err == "This went wrong. Do that.\n"
+
+
+@pytest.fixture
+def trained_here(monkeypatch):
+    """Runs that were trained in this process, without the training."""
+    from fer.runs import files
+
+    done = []
+
+    def finish(run, progress):
+        done.append(run)
+        metrics = {"accuracy": 0.5 + 0.1 * len(done), "accuracy_without_leaks": 0.5, "macro_f1": 0.4}
+        state = "stopped" if len(done) == 4 else "finished"
+        record = files.read_record(run.directory)
+        files.write_record(run.directory, record | {"state": state, "metrics": metrics})
+
+    monkeypatch.setattr("fer.runs.run_here", finish)
+    return done
+
+
+def test_a_recipe_is_trained_over_several_seeds(folder, capsys, trained_here):
+    document(capsys, "import", str(folder), "--name", "tiny")
+    arguments = ("train", "baseline_cnn", "--dataset", "tiny", "--name", "mine", "--seed", "7")
+    found = document(capsys, *arguments, "--seeds", "3")
+    assert [run["name"] for run in found["runs"]] == ["mine seed 7", "mine seed 8", "mine seed 9"]
+    assert (found["finished"], found["planned"], found["recipe"]) == (3, 3, "baseline_cnn")
+    assert found["accuracy"] == pytest.approx([0.7, 0.1])
+    assert found["accuracy_without_leaks"] == [0.5, 0.0]
+    (listed,) = document(capsys, "seeds", found["seeds"])
+    assert listed == {key: value for key, value in found.items() if key != "runs"}
+    assert main(["seeds"]) == 0
+    assert "0.7 ± 0.1" in capsys.readouterr().out
+    assert main(["seeds", "nothing"]) == 1
+    assert found["seeds"] in capsys.readouterr().err
+    found = document(capsys, "train", "cnn4", "--dataset", "tiny", "--seeds", "3")
+    assert [run["state"] for run in found["runs"]] == ["stopped"]  # Ctrl+C ends all of them
+
+
+def test_seeds_are_handed_to_the_queue_together(folder, capsys, monkeypatch):
+    handed = []
+    monkeypatch.setattr("fer.runs.submit", handed.append)
+    document(capsys, "import", str(folder), "--name", "tiny")
+    found = document(capsys, "train", "baseline_cnn", "--dataset", "tiny", "--seeds", "2", "--background")
+    assert [run.id for run in handed] == [run["run"] for run in found["runs"]]
+    assert (found["finished"], found["planned"], found["accuracy"]) == (0, 2, None)
+    assert main(["train", "baseline_cnn", "--dataset", "tiny", "--seeds", "0"]) == 1
+    assert "1 to 100" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from fer.errors import UnknownName, UserError
 def recipes(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
     from fer.recipes import RECIPES
 
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "recipe": recipe.name,
             "study": recipe.study,
@@ -20,48 +20,148 @@ def recipes(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
         }
         for recipe in RECIPES.values()
     ]
+    if options.dataset:
+        _add_measured(rows, options.dataset)
+    return rows
+
+
+def _add_measured(rows: list[dict[str, Any]], key: str) -> None:
+    """What a data set's runs measured of each recipe, and how long it is expected to take here."""
+    from fer.data.dataset import open_dataset
+    from fer.estimates import expected_times
+    from fer.measured import main_figure, measured
+    from fer.recipes import RECIPES
+
+    fingerprint = open_dataset(key).fingerprint
+    here, times = measured(fingerprint), expected_times(fingerprint).known
+    for row in rows:
+        figure = main_figure(RECIPES[row["recipe"]])
+        standing = here.get(row["recipe"])
+        found = standing.main if standing else None
+        expected = times.get(row["recipe"])
+        row |= {
+            "figure": figure,
+            "runs": len(found.runs) if found else 0,
+            "how": found.how if found else None,
+            "mean": found.mean(figure) if found else None,
+            "interval": found.interval(figure) if found else None,
+            "best": found.best(figure) if found else None,
+            "accuracy_without_leaks": found.mean("accuracy_without_leaks") if found else None,
+            "expected_seconds": expected.seconds if expected else None,
+        }
 
 
 def model(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.models import model_spec
     from fer.models.summary import diagram_dot, layer_table
+    from fer.recipes import recipe_config
+    from fer.training.network import backbone_of
 
-    spec = model_spec(options.model)
-    network = spec.build(**spec.offline_options)
+    if bool(options.model) == bool(options.recipe):
+        raise UserError("Name a model, or a recipe with --recipe, and not both.")
+    config = recipe_config(options.recipe, "none") if options.recipe else None
+    spec = model_spec(config.model if config else options.model)
+    settings: dict[str, Any] = {}
+    if config:
+        settings = {"classes": len(config.classes), "preprocessing": config.preprocessing}
+        settings |= config.model_options
+    network = spec.build(**(settings | spec.offline_options))
+    numbers = {layer.name: number for number, layer in backbone_of(network).items()}
+    rows = [{"number": numbers.get(row["name"])} | row for row in layer_table(network)]
+    if config:
+        trained = _trained_in(config, network)
+        rows = [row | {"phases": trained[row["name"]]} for row in rows]
     return {
         "model": spec.name,
+        "recipe": options.recipe,
         "parameters": network.count_params(),
         "dot": diagram_dot(network),
-        "layers": layer_table(network),
+        "layers": rows,
     }
 
 
+def _trained_in(config: Any, network: Any) -> dict[str, list[int]]:
+    """`{layer: numbers, from 1, of the phases that train its weights}`."""
+    from fer.training.network import set_trainable
+
+    found: dict[str, list[int]] = {layer.name: [] for layer in network.layers}
+    for number, phase in enumerate(config.all_phases, 1):
+        set_trainable(network, phase)
+        for layer in network.layers:
+            alone = phase.images == "smote" and layer.name != "logits"  # SMOTE trains the last layer only
+            if layer.trainable_weights and not alone:
+                found[layer.name].append(number)
+    return found
+
+
 def _model_text(result: dict[str, Any]) -> str:
-    rows = [
-        {key: row[key] for key in ("name", "type", "output_shape", "parameters")} for row in result["layers"]
-    ]
+    keys = ("number", "name", "type", "output_shape", "parameters")
+    rows = [{key: row[key] for key in keys} for row in result["layers"]]
     return f"{as_lines(rows)}\n{result['parameters']:,} parameters"
 
 
 def train(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.data.dataset import open_dataset
     from fer.recipes import recipe_config
-    from fer.runs import create_run, run_here, submit
+    from fer.runs import create_run, submit
 
     settings = _settings(options.set)
     for key in ("epochs", "limit", "device", "seed"):
         if getattr(options, key) is not None:
             settings[key] = str(getattr(options, key))
     config = recipe_config(options.recipe, open_dataset(options.dataset).fingerprint, **settings)
+    if options.seeds != 1:
+        return _train_seeds(config, options, progress)
     run = create_run(config.to_json(), kind="train", name=options.name, recipe=options.recipe)
     if options.background:
         submit(run)
-        return run_summary(run)
+    else:
+        _train_here(run, progress)
+    return run_summary(run)
+
+
+def _train_here(run: Any, progress: Progress) -> str:
+    """Train in this process; `finished` or `stopped`, any other end is an error."""
+    from fer.runs import run_here
+
     run_here(run, progress=progress)
     status = run.status()
     if status.state not in ("finished", "stopped"):
         raise UserError(f"Run {run.id} {status.state}: {status.reason} {status.remedy}")
-    return run_summary(run)
+    return status.state
+
+
+def _train_seeds(config: Any, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """The same over several seeds: into the queue, or here one after the other until one is stopped."""
+    from dataclasses import asdict
+
+    from fer import seeds
+    from fer.runs import submit
+
+    made = []
+    for run in seeds.make(config, options.seeds, options.name or ""):
+        made.append(run)
+        if options.background:
+            submit(run)
+        elif _train_here(run, progress) == "stopped":
+            break
+    (spread,) = seeds.spreads(seeds.group_of(made[0]))
+    return asdict(spread) | {"runs": [run_summary(run) for run in made]}
+
+
+def _train_text(result: dict[str, Any]) -> str:
+    if "runs" not in result:
+        return _run_text(result)
+    figures = {key: value for key, value in result.items() if key != "runs"}
+    return "\n".join([*map(_run_text, result["runs"]), as_lines([figures])])
+
+
+def seeds(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from fer.seeds import spreads
+
+    return [asdict(spread) for spread in spreads(options.group or "")]
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
@@ -75,7 +175,7 @@ def _settings(pairs: list[str]) -> dict[str, str]:
 
 
 def ablate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from fer import ablations
+    from fer import ablation_ingredients, ablations
     from fer.data.dataset import open_dataset
     from fer.data.selection import open_selection
     from fer.recipes import recipe_config
@@ -88,6 +188,9 @@ def ablate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         identifier = ablations.start_remedies(config, options.generated, options.seeds, options.emotion)
         planned = {row.variant: row.planned for row in ablations.remedies_table(identifier)}
         return {"ablation": identifier, "variants": planned}
+    if options.make:
+        identifier, job = ablation_ingredients.queue(config, options.make, options.seeds, selection, denoised)
+        return {"ablation": identifier, "made_first_by": job.id}
     identifier = ablations.start(config, options.seeds, selection, denoised)
     rows = ablations.table(identifier)
     return {"ablation": identifier, "variants": {row.variant: row.planned for row in rows}}
@@ -190,13 +293,28 @@ def remove(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("recipes", "list what can be trained", recipes, as_lines),
-    Command("model", "layers of a network", model, _model_text, (argument("model", metavar="MODEL"),)),
+    Command(
+        "recipes",
+        "list what can be trained",
+        recipes,
+        as_lines,
+        (argument("--dataset", metavar="D", help="also what was measured on it, and the expected times"),),
+    ),
+    Command(
+        "model",
+        "layers of a network",
+        model,
+        _model_text,
+        (
+            argument("model", metavar="MODEL", nargs="?"),
+            argument("--recipe", metavar="RECIPE", help="the network this recipe trains"),
+        ),
+    ),
     Command(
         "train",
         "train a recipe here, or hand it to the queue",
         train,
-        _run_text,
+        _train_text,
         (
             argument("recipe", metavar="RECIPE"),
             argument("--dataset", required=True, metavar="D", help="name or fingerprint"),
@@ -208,8 +326,16 @@ COMMANDS: tuple[Command, ...] = (
             argument("--seed", type=int),
             argument("--device", help="auto, cpu or gpu:N"),
             argument("--name", help="what to call the run"),
+            argument("--seeds", type=int, default=1, help="so many runs that differ in their seed only"),
             argument("--background", action="store_true", help="queue it and return"),
         ),
+    ),
+    Command(
+        "seeds",
+        "mean ± standard deviation of trainings over several seeds",
+        seeds,
+        as_lines,
+        (argument("group", metavar="ID", nargs="?", help="of train --seeds; without it all of them"),),
     ),
     Command(
         "ablate",
@@ -222,6 +348,13 @@ COMMANDS: tuple[Command, ...] = (
             argument("--seeds", type=int, default=3),
             argument("--selection", help="selection for the variant without outliers"),
             argument("--denoised", metavar="D2", help="denoised copy for that variant"),
+            argument(
+                "--make",
+                action="append",
+                default=[],
+                choices=("denoised", "outliers"),
+                help="first make a denoised copy, or drop the autoencoder's strangest 2 %%; repeatable",
+            ),
             argument(
                 "--generated",
                 metavar="SET",

@@ -34,6 +34,13 @@ POOLS = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPoolin
 PREFIX = "backbone_"
 
 
+class DownloadFailed(UserError):
+    """ImageNet weights could not be downloaded; `settings` are what a training can go on with."""
+
+    kind = "download"
+    settings = {"model_options.weights": None}  # noqa: RUF012
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A network of keras.applications: how to build it, and `x * scale + offset` for x in [0, 1]."""
@@ -153,7 +160,7 @@ def _application(name: str, details: Backbone, weights: str | None, size: int) -
         try:
             return constructor(weights="imagenet", **arguments)
         except Exception as error:  # Keras raises a plain Exception when its download fails
-            raise UserError(
+            raise DownloadFailed(
                 f"The ImageNet weights of {name} could not be downloaded ({_short(error)}): try again with "
                 f"a network, give a weights file (model option weights=FILE), or train from scratch "
                 f"(weights=None)."

@@ -4,6 +4,7 @@
 """
 
 import re
+from textwrap import wrap
 from typing import Any
 
 import keras
@@ -19,6 +20,8 @@ _KINDS = (
 )
 _OTHER = "#ECECEC"
 _START = len(f"{PREFIX}000_")
+_KEPT = "\u00a0"  # a space at which no line breaks
+WIDTH = 30  # characters of a line in a block: blocks beside each other stay narrow
 
 
 # The stage in a backbone layer's own name: conv5_block1_1_conv → conv5, expanded_conv_3_add → …_3.
@@ -121,10 +124,12 @@ def _label(name: str, members: list[keras.Layer]) -> str:
     counts: dict[str, int] = {}
     for layer in members:
         counts[type(layer).__name__] = counts.get(type(layer).__name__, 0) + 1
-    held = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in list(counts.items())[:4])
+    kinds = list(counts.items())[:4]
+    held = ", ".join(kind if count == 1 else f"{count}{_KEPT}{kind}" for kind, count in kinds)
     parameters = sum(layer.count_params() for layer in members)
     output = max(reversed(members), key=lambda layer: len(layer.output.shape))  # not its pooled summary
-    lines = [name, held + (", …" if len(counts) > 4 else ""), _shape(output)]
+    held += ", …" if len(counts) > 4 else ""
+    lines = [name, *(line.replace(_KEPT, " ") for line in wrap(held, WIDTH)), _shape(output)]
     return "\\n".join(lines + ([f"{parameters:,} parameters"] if parameters else []))
 
 

@@ -3,8 +3,8 @@
 Source: Khaireddin & Chen 2021, "Facial Emotion Recognition: State of the Art Performance on FER2013"
 (arXiv 2105.03588). Input (N, 48, 48, 1) float32 in [0, 1]. 10,466,375 parameters with 7 classes.
 Expected: 73.28 % on PrivateTest in the paper (SGD with Nesterov, 300 epochs, ten crops, checkpoint chosen
-on PrivateTest); not trained here yet. `hidden=4096` is the paper's, which makes four fifths of its
-parameters; 1,024 here is our choice, not measured against it.
+on PrivateTest); not trained here yet. `hidden=4096` is the paper's, and most of its parameters; 1,024 here
+is our choice, not measured against it.
 
     48×48×1   block1..4: two of (Conv 3×3 same, BN, ReLU), max-pool 2; 64, 128, 256, 512 filters
      3×3×512  flatten 4,608 → Dense ReLU → Dropout → Dense ReLU (features) → Dropout → Dense 7 → softmax

@@ -41,8 +41,11 @@ def create_run(
     Raises:
         UserError: the kind is unknown, the name cannot be used or is taken.
     """
-    content = _as_dict(config)
+    from fer.training.pinning import pinned
+
     check_kind(kind)
+    content = _as_dict(config)
+    content = pinned(content) if kind == "train" else content
     if name is not None:
         check_run_name(name)
     recipe = recipe if recipe is not None else str(content.get("recipe") or "")

@@ -34,7 +34,8 @@ def epochs_of(config: dict[str, Any]) -> int:
     try:
         if "phases" not in config:
             return int(config.get("epochs") or 0)
-        return sum(int(phase["epochs"]) for phase in config["phases"])
+        retrained = int(config.get("hard_samples") or 0)  # a phase that `TrainConfig.all_phases` appends
+        return sum(int(phase["epochs"]) for phase in config["phases"]) + retrained
     except (TypeError, KeyError, ValueError):
         return 0
 

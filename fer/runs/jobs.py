@@ -20,6 +20,7 @@ Job = Callable[[dict[str, Any], Path, Progress, Callable[[], bool]], dict[str, A
 JOBS: dict[str, str] = {
     "train": "fer.training.job:run",
     "estimate": "fer.training.estimate:run",
+    "ablation": "fer.ablation_ingredients:run",
     "evaluate": "fer.evaluation.job:run",
     "denoise": "fer.analysis.denoising:run",
     "diffusion": "fer.generation.training:run",

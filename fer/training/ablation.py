@@ -5,6 +5,7 @@ from dataclasses import replace
 from fer.augmentation import PRESETS, AugmentationConfig
 from fer.errors import UserError
 from fer.training.config import TrainConfig, with_seeds
+from fer.training.phase import Phase
 
 
 def ablation(
@@ -57,12 +58,25 @@ def remedies(config: TrainConfig, emotion: str, images: int, generated: str) -> 
     told which run of the base to take the features from.
     """
     base = replace(
-        config, class_weights="none", oversample={}, smote="", generated="", generated_per_class=None
+        config,
+        class_weights="none",
+        oversample={},
+        smote="",
+        generated="",
+        generated_per_class=None,
+        phases=_without(config.phases, "smote"),
     )
+    # What only images can have: SMOTE trains on features.
+    plain = replace(base, mixup=0.0, cutmix=0.0, hard_samples=0, phases=_without(base.phases, "hard"))
     return {
         "as it is": base,
         "class weights": replace(base, class_weights="balanced"),
         "oversampled": replace(base, oversample={emotion: images}),
-        "SMOTE": base,
+        "SMOTE": plain,
         "generated": replace(base, generated=generated),
     }
+
+
+def _without(phases: tuple[Phase, ...], images: str) -> tuple[Phase, ...]:
+    """The phases but those on `images`; all of them if none would be left."""
+    return tuple(phase for phase in phases if phase.images != images) or phases

@@ -174,8 +174,10 @@ class Training:
         batches = self._batches(number, phase)
         if batches is None:
             return False
-        trained = head_of(self.model) if self.config.smote else self.model
-        self.trainer = network.compile_for(trained, self.config, phase, self.policy)
+        trained, compiled = self.model, phase
+        if self._features(phase):  # they are frozen, and all that reads them is trained
+            trained, compiled = head_of(self.model), replace(phase, trainable="all")
+        self.trainer = network.compile_for(trained, self.config, compiled, self.policy)
         if not fresh:
             _assign(self.trainer.optimizer.variables, state.optimizer)
         self.prepare = self._preparer(phase)
@@ -187,21 +189,28 @@ class Training:
         self._save(optimizer=False)
         return True
 
+    def _features(self, phase: Phase) -> bool:
+        """Whether the phase trains on features that SMOTE balanced, and not on images."""
+        return bool(self.config.smote) or phase.images == "smote"
+
     def _preparer(self, phase: Phase) -> Callable[[Batch], Any]:
-        if self.config.smote:
+        if self._features(phase):
             return lambda batch: batch.images
         mixes = bool(self.config.mixup or self.config.cutmix)
         return network.preparer(self.config.augmentation if phase.augment else AugmentationConfig(), mixes)
 
     def _batches(self, number: int, phase: Phase) -> Batches | BalancedFeatures | None:
         """What the phase's steps read; None if stopped while it was made."""
-        if self.config.smote:
+        if self._features(phase):
+            self._show("balancing features with SMOTE", now=True)
             features = BalancedFeatures(self.config, self.data, self.model, number, self.should_stop)
             return None if features.stopped else features
         train = self.data.trained_on
-        weights = class_weights(self.config, self.data.labels[train])
         indices = train if self.state.hard is None else self.state.hard
         indices = oversampled(self.config, indices, self.data.labels) if phase.images == "all" else indices
+        # A class that was grown is not rare any more: weights that balance are of what an epoch shows.
+        shown = train if phase.images == "hard" else indices
+        weights = class_weights(self.config, self.data.labels[shown])
         return Batches(self.config, self.data, indices, number, phase.augment, weights)
 
     def _find_hard(self) -> bool:
@@ -244,6 +253,8 @@ class Training:
         if figures is None:
             self._save()
             return False
+        if not math.isfinite(figures["val_loss"]):  # the last step ruined the weights: no later one can tell
+            raise self._not_a_number(f"in validation after step {batches.steps} of {batches.steps}", rate)
         state.totals["seconds"] = before + time.monotonic() - started
         self._complete(phase, figures, rate, trained)
         return True
@@ -268,20 +279,25 @@ class Training:
         )
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            lower = float(f"{self.config.all_phases[state.phase].learning_rate / 10:.3g}")
-            alone = len({phase.learning_rate for phase in self.config.phases}) == 1
-            key = "learning_rate" if alone else f"phases.{state.phase}.learning_rate"
-            raise NotANumber(
-                f"The loss is not a number any more in epoch {state.epoch + 1}, step {state.step + 1} of "
-                f"{steps} (learning rate {rate:.3g}).",
-                f"Lower the learning rate, for example to {lower:g}.",
-                {key: lower} if state.phase < len(self.config.phases) else {},
-            )
+            raise self._not_a_number(f"step {state.step + 1} of {steps}", rate)
         count = len(batch.images)
         state.totals["loss"] += loss * count
         state.totals["correct"] += float(logs["accuracy"]) * count
         state.totals["images"] += count
         state.step += 1
+
+    def _not_a_number(self, where: str, rate: float) -> NotANumber:
+        """The error for this epoch, with a rate to try instead."""
+        phase = self.state.phase
+        lower = float(f"{self.config.all_phases[phase].learning_rate / 10:.3g}")
+        alone = len({one.learning_rate for one in self.config.phases}) == 1
+        key = "learning_rate" if alone else f"phases.{phase}.learning_rate"
+        return NotANumber(
+            f"The loss is not a number any more in epoch {self.state.epoch + 1}, {where} (learning rate "
+            f"{rate:.3g}).",
+            f"Lower the learning rate, for example to {lower:g}.",
+            {key: lower} if phase < len(self.config.phases) else {},
+        )
 
     def _validate(self) -> dict[str, float] | None:
         """Loss, accuracy and macro F1 on the validation images, un-augmented; None if stopped."""

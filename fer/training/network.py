@@ -15,7 +15,7 @@ from fer.training.config import TrainConfig
 from fer.training.data import Batch
 from fer.training.phase import Phase
 
-NO_DECAY = ["bias", "gamma", "beta", "embedding", "token"]
+NO_DECAY = frozenset({"bias", "gamma", "beta", "embedding", "token"})  # names of variables
 
 
 def build_network(config: TrainConfig, policy: str) -> keras.Model:
@@ -42,7 +42,7 @@ def check_phases(config: TrainConfig, model: keras.Model) -> None:
         set_trainable(model, phase)
         if not model.trainable_variables:
             raise UserError(f"Phase {phase.name!r} trains nothing: {phase.trainable!r} has no weights.")
-    model.trainable = True
+    set_trainable(model, Phase())  # all of it, as before
 
 
 def set_trainable(model: keras.Model, phase: Phase) -> None:
@@ -91,7 +91,7 @@ def compile_for(model: keras.Model, config: TrainConfig, phase: Phase, policy: s
     """
     set_trainable(model, phase)
     trainer = keras.Model(model.inputs, model.outputs, name=model.name)
-    optimizer = _optimizer(config, phase)
+    optimizer = _optimizer(config, phase, trainer.trainable_variables)
     if policy == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     trainer.compile(
@@ -138,7 +138,7 @@ def predict(
     return np.concatenate(parts)
 
 
-def _optimizer(config: TrainConfig, phase: Phase) -> keras.optimizers.Optimizer:
+def _optimizer(config: TrainConfig, phase: Phase, variables: list[Any]) -> keras.optimizers.Optimizer:
     common: dict[str, Any] = {
         "learning_rate": phase.learning_rate,
         "weight_decay": phase.weight_decay or None,
@@ -155,7 +155,8 @@ def _optimizer(config: TrainConfig, phase: Phase) -> keras.optimizers.Optimizer:
     else:
         optimizer = keras.optimizers.Adam(**common)
     if phase.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=NO_DECAY)
+        # By variable: names are looked for inside of whole paths, and "token" would free a tokenizer's kernels.
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if v.name in NO_DECAY])
     return optimizer
 
 

@@ -9,6 +9,7 @@ from fer.errors import UserError
 
 OPTIMIZERS: tuple[str, ...] = ("adam", "adamw", "sgd")
 SCHEDULES: tuple[str, ...] = ("constant", "plateau", "cosine", "onecycle")
+IMAGE_SETS: tuple[str, ...] = ("all", "hard", "smote")
 MONITORS: tuple[str, ...] = ("val_loss", "val_accuracy", "val_macro_f1")
 _RANGE = re.compile(r"layers (\d+)-(\d+)")
 
@@ -30,8 +31,9 @@ class Phase:
         momentum: of `sgd`, 0 to 0.999.
         trainable: `all`; `head` (what follows the backbone); `backbone` (only it); or `layers A-B`,
             `backbone.layers[A:B]` (counted from 0, B not included) and the head.
-        images: `all` training images, or `hard`: those the network classifies wrongly when the phase
-            starts (study C).
+        images: `all` training images; `hard`: those the network classifies wrongly when the phase starts
+            (study C); or `smote`: the features the network gives when the phase starts, its classes
+            balanced by SMOTE, on which only the last layer is trained (study A).
         augment: whether this phase varies its images.
         start: weights a later phase starts from: the `best` so far, or the `last`.
 
@@ -73,7 +75,7 @@ class Phase:
         self._set("momentum", check_number("momentum", self.momentum, 0, 0.999))
         if self.trainable not in ("all", "head", "backbone"):
             self.layer_range()
-        check_choice("image set of a phase", self.images, ("all", "hard"))
+        check_choice("image set of a phase", self.images, IMAGE_SETS)
         check_flag("augment", self.augment)
         check_choice("start of a phase", self.start, ("best", "last"))
         if low > self.learning_rate:

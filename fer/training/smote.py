@@ -33,6 +33,7 @@ def base_network(config: TrainConfig) -> keras.Model:
         raise UserError(
             f"SMOTE takes its features from run {run.name!r}, which is still training. Wait for it."
         )
+    _check_alone(config)
     for name in ("dataset", "model", "classes", "split", "selection", "limit", "preprocessing"):
         mine, theirs = getattr(config, name), getattr(base, name)
         if mine != theirs:
@@ -41,6 +42,23 @@ def base_network(config: TrainConfig) -> keras.Model:
                 f"{mine!r}; give both runs the same."
             )
     return load_model(run.directory / "best.keras")
+
+
+def _check_alone(config: TrainConfig) -> None:
+    """Raise `UserError` for settings that would have no effect: SMOTE balances, and mixes features."""
+    ineffective = {
+        "class_weights": config.class_weights != "none",
+        "oversample": bool(config.oversample),
+        "mixup": bool(config.mixup),
+        "cutmix": bool(config.cutmix),
+        "phases": any(phase.images == "hard" for phase in config.all_phases),
+    }
+    names = [name for name, is_set in ineffective.items() if is_set]
+    if names:
+        raise UserError(
+            f"SMOTE ({config.smote!r}) balances the features of a finished network by itself; "
+            f"{' and '.join(names)} would have no effect. Leave out one or the other."
+        )
 
 
 def head_of(model: keras.Model) -> keras.Model:

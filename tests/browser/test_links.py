@@ -35,7 +35,10 @@ def test_link_wins_over_what_the_session_remembers(page: Page, dashboard: str):
         arrive(page, "Recipes", at="recipes")
         expect(page.get_by_role("combobox", name="Open a recipe")).to_have_value(before)
         choose(page, "Open a recipe", recipe)
-        arrive(page, "Train it", at="train")
+        page.get_by_role("button", name="Train it as a clone").click()
+        page.wait_for_url("**/train*")
+        page.get_by_role("heading", level=1, name="Train").wait_for()
+        driver.settle(page)
         expect(page.get_by_role("combobox", name="Recipe")).to_have_value(recipe)
     assert page.url.count("recipe=") == 1, page.url
     driver.assert_no_exception(page)

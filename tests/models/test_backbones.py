@@ -8,6 +8,8 @@ from fer.errors import UserError
 from fer.models import BACKBONES, MODELS
 from fer.models.backbones import BACKBONE_DETAILS, backbone_layers, backbone_model
 from fer.models.loading import load_model, save_model
+from fer.training.network import set_trainable
+from fer.training.phase import Phase
 
 FACES = np.random.default_rng(0).random((2, 48, 48, 1), dtype=np.float32)
 
@@ -46,8 +48,7 @@ def test_numbers_survive_saving(tmp_path):
 
 def test_freezing_a_range_reaches_inside():
     model = MODELS["resnet50"].build(weights=None, image_size=64)
-    for index, layer in backbone_layers(model).items():
-        layer.trainable = 160 <= index < 175
+    set_trainable(model, Phase(trainable="layers 160-175"))
     head = sum(
         layer.count_params()
         for layer in model.layers
@@ -60,6 +61,11 @@ def test_freezing_a_range_reaches_inside():
     assert trained == inside + head - 2 * 256  # the head's batch normalisation has two moving averages
     assert model.get_layer("backbone_170_conv5_block3_2_relu").trainable
     assert not model.get_layer("backbone_159_conv5_block2_2_bn").trainable
+    inside = set(backbone_layers(model).values())
+    set_trainable(model, Phase(trainable="head"))
+    assert all(layer.trainable == (layer not in inside) for layer in model.layers)
+    with pytest.raises(UserError, match=r"resnet50 has 175 layers; give a range within 0-175"):
+        set_trainable(model, Phase(trainable="layers 160-176"))
 
 
 def test_models_without_a_backbone_have_no_backbone_layers():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fer.models import MODELS
+from fer.models.backbones import backbone_layers
 from fer.models.loading import load_model, save_model
 
 IMAGES = np.random.default_rng(0).random((2, 48, 48, 1), dtype=np.float32)
@@ -139,7 +140,60 @@ def test_the_class_score_depends_on_every_position_of_the_cam_layer(spec, model)
     assert (gradient > 0).mean() > (0.01 if "max" in (spec.options.get("pool"), spec.name[-2:]) else 0.9)
 
 
-def test_options_in_the_table_are_those_of_the_file(spec):
+# Of each network's head; the studies' from `experiments.md`, the project's list of their experiments.
+DROPOUT = {
+    "baseline_cnn": [0.5],
+    "unet_attention": [0.1, 0.2, 0.5],  # spatial, spatial, before the last layer
+    "unet_separable": [0.1, 0.2, 0.5],
+    "unet_se": [0.15, 0.25, 0.3, 0.6, 0.5],
+    "vit_patch8": [0.1] * 8,
+    "cnn4": [0.3],
+    "vit_patch4": [0.1] * 8,
+    "resnet50": [0.5],
+    "inceptionv3": [0.5],
+    "efficientnetb3": [0.5],
+    "xception": [0.5],
+    "mobilenetv3small": [0.5],
+    "hybrid": [0.1, 0.1, 0.5],
+    "resnet_se": [0.2],
+    "vgg": [0.4, 0.4],
+    "cct": [0.0, 0.0] + [rate for n in range(1, 6) for rate in (0.02 * n, 0.0, 0.0, 0.02 * n)],
+}
+
+
+def test_dropout_rates(spec, model):
+    inside = set(backbone_layers(model).values())
+    spatial = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.SpatialDropout2D)]
+    found = [
+        layer.rate
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D) and layer not in inside
+    ]
+    assert sorted(found) == pytest.approx(sorted(DROPOUT[spec.name]))
+    assert spatial == (DROPOUT[spec.name][:2] if spec.name.startswith("unet") else [])
+
+
+def test_heads_on_pretrained_backbones(built):
+    """Study A on ResNet50: global max pool, Dense 256 BN ReLU; D on InceptionV3: mean; B: its hybrid head."""
+    resnet, inception, hybrid = (built(name) for name in ("resnet50", "inceptionv3", "hybrid"))
+    assert isinstance(resnet.get_layer("pool"), keras.layers.GlobalMaxPooling2D)
+    assert resnet.get_layer("features_dense").units == 256
+    following = [resnet.layers[resnet.layers.index(resnet.get_layer("features_dense")) + n] for n in (1, 2)]
+    assert [layer.name for layer in following] == ["features_bn", "features"]
+    assert isinstance(inception.get_layer("features"), keras.layers.GlobalAveragePooling2D)
+    for name in ("attention_channel_weights", "attention_position_weights"):
+        assert hybrid.get_layer(name).get_config()["activation"] == "sigmoid"
+    assert hybrid.get_layer("attention_conv").kernel_size == (7, 7)
+    branches = ["branch_disgust", "branch_fear", "branch_sad"]
+    read = [tensor._keras_history.operation.name for tensor in hybrid.get_layer("fusion").input]
+    assert read == ["trunk", *branches]
+    for name in (*branches, "features"):
+        assert resnet.get_layer("features").get_config()["activation"] == "relu"
+        assert hybrid.get_layer(name).get_config()["activation"] == "relu"
+
+
+def test_the_table_reads_a_files_options_as_python_does(spec):
+    """It parses the file, so as not to import Keras; the values are in `test_architectures.py`."""
     build = importlib.import_module(f"fer.models.{spec.module or spec.name}").build
     parameters = inspect.signature(build).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}

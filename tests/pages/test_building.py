@@ -37,6 +37,7 @@ def test_weights_and_teachers_reach_the_run(earlier, submitted):
     assert not page.exception
     widget(page, "selectbox", "Start from the weights of").select("baseline_cnn-mine")
     widget(page, "multiselect", "Teachers").set_value(["baseline_cnn-mine"])
+    page.run()
     widget(page, "slider", "Teachers' share of the label (%)").set_value(40)
     next(b for b in page.button if b.label == "Start training").click()
     page.run()
@@ -52,3 +53,31 @@ def test_only_the_same_network_gives_its_weights(earlier):
     page = open_page("train", **{state.DATASET: earlier.name, state.RECIPE: "cnn4"})
     assert widget(page, "selectbox", "Start from the weights of").options == ["none: random weights"]
     assert widget(page, "multiselect", "Teachers").options == ["mine"]
+
+
+def test_smote_takes_the_features_of_a_run_of_the_same_network(earlier, submitted):
+    page = open_page("train", **{state.DATASET: earlier.name})
+    widget(page, "selectbox", "SMOTE in the features of").select("baseline_cnn-mine")
+    next(b for b in page.button if b.label == "Start training").click()
+    page.run()
+    assert not page.exception
+    assert submitted[0].train_config().smote == "baseline_cnn-mine"
+    widget(page, "selectbox", "Start from the weights of").select("baseline_cnn-mine")
+    next(b for b in page.button if b.label == "Start training").click()
+    page.run()
+    assert any("leave out" in error.value for error in page.error)
+    assert len(submitted) == 1
+
+
+def test_another_network_gives_neither_weights_nor_features(earlier):
+    page = open_page("train", **{state.DATASET: earlier.name})
+    widget(page, "number_input", "Dropout").set_value(0.1).run()
+    assert widget(page, "selectbox", "Start from the weights of").options == ["none: random weights"]
+    assert widget(page, "selectbox", "SMOTE in the features of").options == ["off"]
+
+
+def test_where_weights_come_from_without_a_run(earlier):
+    page = open_page("train", **{state.DATASET: earlier.name, state.RECIPE: "resnet50"})
+    assert widget(page, "selectbox", "Start from the weights of").options == ["none: ImageNet weights"]
+    widget(page, "selectbox", "Initial weights").set_value("random").run()
+    assert widget(page, "selectbox", "Start from the weights of").options == ["none: random weights"]

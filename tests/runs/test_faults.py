@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from fer import runs, storage
 from fer.errors import UserError
-from fer.runs import files, locks, queue
+from fer.runs import files, locks, queue, slots, supervisor, usage
 from tests.runs.runkit import as_in_a_terminal, engine_processes, events, running, start, until
 
 
@@ -180,7 +181,7 @@ CGROUP = Path("/sys/fs/cgroup/memory")
 
 
 def test_the_kernels_out_of_memory_killer_is_told_from_other_kills():
-    """With a real memory cgroup (version 1, as root); elsewhere the counter is forged below."""
+    """With a real memory cgroup (version 1, as root); the next test has a forged counter everywhere."""
     group = CGROUP / f"fer-test-{os.getpid()}"
     try:
         group.mkdir()
@@ -198,6 +199,33 @@ def test_the_kernels_out_of_memory_killer_is_told_from_other_kills():
     finally:
         until(lambda: not (group / "cgroup.procs").read_text().strip())
         group.rmdir()
+
+
+@pytest.mark.parametrize("rose", [True, False])
+def test_a_kill_counts_as_short_memory_when_the_kernel_counted_one(tmp_path, monkeypatch, rose):
+    """The supervisor of this process, with a counter of the kernel's that is a file of the test's."""
+    counter = tmp_path / "vmstat"
+    counter.write_text("nr_free_pages 1\noom_kill 4\nunevictable_pgs_culled 0\n")
+    monkeypatch.setattr(usage, "Path", lambda name: {"/proc/vmstat": counter}[name])
+    assert usage.oom_kills() == 4
+    run = runs.create_run({"epochs": 1000, "seconds": 0.05, "batch_size": 64})
+    with queue.transaction() as connection:
+        queue.add(connection, run.id, "train", "auto")
+        token = queue.claim(connection, run.id, slots.CPU_SLOT.name)
+    watching = threading.Thread(target=supervisor.supervise, args=(run, token, slots.CPU_SLOT))
+    watching.start()
+    until(lambda: run.status().pid)
+    counter.write_text(f"nr_free_pages 1\noom_kill {4 + rose}\n")
+    kill(run.status().pid)
+    watching.join(20)
+    found = run.status()
+    if rose:
+        assert (found.state, found.error) == ("failed", "out_of_memory")
+        assert "ran out of memory" in found.reason
+        assert "Halve the batch size to 32" in found.remedy
+    else:
+        assert found.state == "killed"
+        assert "ended from outside" in found.reason
 
 
 def test_a_full_disk_keeps_the_best_model_and_says_so(tmp_path):

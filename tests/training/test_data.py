@@ -38,6 +38,22 @@ def batches(dataset: Dataset, **changes: object) -> Batches:
     return Batches(config, data, data.splits["train"], 0, True, np.ones(7, dtype=np.float32))
 
 
+def test_batches_carry_the_weights_of_their_classes(tiny: Dataset):
+    given = np.array([1, 15, 8, 0.5, 1, 2, 3], dtype=np.float32)
+    for changes in ({}, {"mixup": 1.0}):
+        config = quick(tiny, **changes)
+        data = load_data(config)
+        made = Batches(config, data, data.splits["train"], 0, True, given)
+        order = made.order(0)
+        for step in range(made.steps):
+            batch = made.batch(order, 0, step)
+            wanted = given[data.labels[order[step * 16 : step * 16 + 16]]]
+            if changes:  # each image weighs what it is a mixture of
+                share = batch.mixing[0, 0]
+                wanted = share * wanted + (1 - share) * wanted[batch.partners]
+            np.testing.assert_allclose(batch.weights, wanted, atol=1e-5)
+
+
 def test_every_image_once_an_epoch_in_a_new_order(tiny: Dataset):
     made = batches(tiny)
     first, again, second = made.order(0), made.order(0), made.order(1)

@@ -237,14 +237,14 @@ def test_hard_samples_are_the_wrong_ones(tiny: Dataset, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "focal", "jit": True},
+        {"loss": "focal"},
         {"preprocessing": "standardise", "classes": ("angry", "fear", "happy", "sad")},
         {"phases": (Phase(epochs=1, optimizer="adamw", weight_decay=0.01, schedule="cosine"),)},
         {"precision": "bfloat16", "deterministic": False},
         {"precision": "float16", "deterministic": False, "ema": 0.9},
         {"limit": 20, "batch_size": 64},
     ],
-    ids=["focal-xla", "six classes", "adamw", "bfloat16", "float16", "limit"],
+    ids=["focal", "six classes", "adamw", "bfloat16", "float16", "limit"],
 )
 def test_variants_train_an_epoch(tiny: Dataset, tmp_path: Path, changes: dict):
     config = quick(tiny, **({"phases": (Phase(epochs=1),)} | changes))

@@ -1,0 +1,26 @@
+"""What a config names without a version, in the version it has now: a later edit must not change a run."""
+
+from typing import Any
+
+from fer.errors import UserError
+
+
+def pinned(content: dict[str, Any]) -> dict[str, Any]:
+    """A training config's JSON with its selection and its generated set as `name@version`.
+
+    What cannot be opened stays as it is: the training says what is wrong with it.
+    """
+    from fer.data.dataset import open_dataset
+    from fer.data.selection import open_selection
+    from fer.generation.dataset import open_set
+
+    try:
+        selection, generated = content.get("selection"), content.get("generated")
+        if selection and "@" not in selection:
+            reference = open_selection(open_dataset(content["dataset"]), selection).reference
+            content = content | {"selection": reference}
+        if generated and "@" not in generated:
+            content = content | {"generated": open_set(generated).reference}
+    except (UserError, OSError, KeyError, TypeError, ValueError):
+        pass
+    return content

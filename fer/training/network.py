@@ -155,7 +155,7 @@ def _optimizer(config: TrainConfig, phase: Phase, variables: list[Any]) -> keras
     else:
         optimizer = keras.optimizers.Adam(**common)
     if phase.weight_decay:
-        # By variable: names are searched for in whole paths, and "token" would free the kernels of a tokenizer.
+        # By variable: names are searched for in whole paths, and "token" would free a tokenizer.
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if v.name in NO_DECAY])
     return optimizer
 

@@ -91,13 +91,19 @@ class Remedy:
 def start(
     config: TrainConfig, seeds: int = 3, selection: str = "", denoised: str = "", identifier: str = ""
 ) -> str:
-    """Queue every variant over its seeds; returns the id of the ablation, a new one without `identifier`."""
+    """Queue every variant over its seeds; returns the id of the ablation, a new one without `identifier`.
+
+    Called again with the same id (a job that was killed meanwhile and resumed), it queues what is missing.
+    """
     identifier = identifier or new_identifier(config.recipe)
     for variant, configs in ablation(config, seeds, selection, denoised).items():
         for single in configs:
-            run = create_run(single.to_json(), kind="train", recipe=config.recipe)
+            wish = f"{identifier}, {variant}, seed {single.seed}"
+            run = create_run(single.to_json(), kind="train", recipe=config.recipe, request=wish)
             tag(run, [_tag(identifier), f"{VARIANT}{variant}"])
-            submit(run)
+            status = run.status()
+            if not (status.active or status.started):
+                submit(run)
     return identifier
 
 

@@ -39,6 +39,28 @@ def test_every_variant_is_queued_over_its_seeds_and_differs_in_one_ingredient(qu
     assert {str(run.train_config().class_weights) for run in queued} == {"none", "balanced"}
 
 
+def test_resumed_it_queues_only_what_is_missing(monkeypatch):
+    config = recipe_config("baseline_cnn", DATA)
+    handed = []
+
+    def killed(run):
+        handed.append(run.id)
+        record_finished(run, {"accuracy": 0.5})
+        if len(handed) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablations, "submit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ablations.start(config, seeds=2, identifier="mine")
+    ablations.start(config, seeds=2, identifier="mine")
+    assert len(handed) == len(set(handed)) == len(list_runs()) == 6
+    assert [(row.variant, row.planned) for row in ablations.table("mine")] == [
+        ("as it is", 2),
+        ("with class weights", 2),
+        ("without augmentation", 2),
+    ]
+
+
 def test_the_table_has_mean_interval_and_difference(queued):
     identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=2)
     values = iter([0.50, 0.54, 0.58, 0.62])

@@ -72,7 +72,7 @@ def _found(
 
 
 def _row(run: Run, status: RunStatus, datasets: dict[str, str]) -> dict[str, Any]:
-    accuracy = run.metrics().get("accuracy")
+    accuracy, clean = (run.metrics().get(name) for name in ("accuracy", "accuracy_without_leaks"))
     place = f" ({status.position})" if status.position else ""
     return {
         "run": run.name,
@@ -85,6 +85,7 @@ def _row(run: Run, status: RunStatus, datasets: dict[str, str]) -> dict[str, Any
         "epoch": f"{status.epoch} / {status.epochs or '?'}" if run.kind == "train" else None,
         "best accuracy (%)": best_validation(run),
         "test (%)": None if accuracy is None else 100 * accuracy,
+        "without leaks (%)": None if clean is None else 100 * clean,
         "device": status.where,
         "started": pd.Timestamp(status.started, unit="s") if status.started else None,
         "length": panels.duration(status.seconds) if status.started else None,
@@ -109,6 +110,11 @@ def _columns() -> dict[str, Any]:
         ),
         "test (%)": st.column_config.NumberColumn(
             format="%.1f", width=65, help="Accuracy on the test images, looked at once, at the end."
+        ),
+        "without leaks (%)": st.column_config.NumberColumn(
+            format="%.1f",
+            width=110,
+            help="The same without the test images whose pixels it trained or validated on.",
         ),
         "started": st.column_config.DatetimeColumn(format="distance", width=105, help="UTC"),
         "run": st.column_config.TextColumn(width=140),

@@ -22,13 +22,15 @@ active = [run for run in runs if states[run.id].state in ("queued", "running")]
 
 
 def best_accuracy() -> str:
-    """The best accuracy on unseen test images among the finished runs, as a sentence."""
-    scores = [(run.metrics().get("accuracy"), run.name) for run in finished]
-    scores = [(accuracy, name) for accuracy, name in scores if accuracy is not None]
-    if not scores:
+    """The best accuracy on unseen test images among the finished runs on this data set, as a sentence."""
+    here = [run for run in finished if dataset and run.config.get("dataset") == dataset.fingerprint]
+    scored = [run for run in here if run.metrics().get("accuracy") is not None]
+    if not scored:
         return "No finished run yet. " + starter()
-    accuracy, name = max(scores)
-    return f"{len(finished)} finished, best {100 * accuracy:.1f} % on test ({panels.plain(name)})."
+    best = max(scored, key=lambda run: run.metrics()["accuracy"])
+    accuracy, clean = (best.metrics().get(name) for name in ("accuracy", "accuracy_without_leaks"))
+    without = "" if clean is None else f", {100 * clean:.1f} % without leaked images"
+    return f"{len(here)} finished, best {100 * accuracy:.1f} % on test{without} ({panels.plain(best.name)})."
 
 
 def starter() -> str:

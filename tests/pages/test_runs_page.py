@@ -77,6 +77,9 @@ def test_the_table_says_what_the_run_is_and_how_good(cache_with_run, trained_run
     assert (found["epoch"], found["device"], found["tags"]) == ("2 / 2", "cpu", ["keep"])
     assert found["best accuracy (%)"] == pytest.approx(100 * run.history()["val_accuracy"].max())
     assert found["test (%)"] == pytest.approx(100 * run.metrics()["accuracy"])
+    clean = run.metrics()["accuracy_without_leaks"]
+    assert clean != run.metrics()["accuracy"]
+    assert found["without leaks (%)"] == pytest.approx(100 * clean)
     assert abs(found["started"].timestamp() - run.status().started) < 1
     for text in ("two ep", "BASELINE", "demo faces", "keep"):
         assert run_table.fits(runs.open_run(run.id), text), text
@@ -157,3 +160,15 @@ def test_delete_and_undo(cache_with_run, trained_run):
     by_label(page.button, "Restore").click().run()
     assert [run.id for run in runs.list_runs()] == [trained_run.name]
     assert not page.exception
+
+
+def test_home_has_the_best_run_of_this_data_set_with_and_without_leaks(cache_with_run, trained_run):
+    run = runs.open_run(trained_run.name)
+    other = runs.create_run({"dataset": "another"}, kind="train", name="elsewhere", recipe="baseline_cnn")
+    runs.record_finished(other, {"accuracy": 0.99, "accuracy_without_leaks": 0.99})
+    shown = " ".join(text.value for text in open_page("home").markdown)
+    accuracy, clean = (100 * run.metrics()[name] for name in ("accuracy", "accuracy_without_leaks"))
+    assert (
+        f"1 finished, best {accuracy:.1f} % on test, {clean:.1f} % without leaked images (two epochs)"
+        in shown
+    )

@@ -163,7 +163,8 @@ def _timed(
     on_features = _on_features(config, phase)
     started = time.perf_counter()
     trained = head_of(model) if on_features else model
-    trainer = network.compile_for(trained, config, phase, policy)
+    compiled = replace(phase, trainable="all") if on_features else phase
+    trainer = network.compile_for(trained, config, compiled, policy)
     make = _features(config, trained) if on_features else _images(config, data, number)
     times = []
     for _, (batch, images) in ahead(make, 0, steps + 1):

@@ -162,7 +162,7 @@ def _progress(run: Run) -> None:
     step, steps = progress.get("step") or 0, progress.get("steps") or 1
     fraction = min((status.epoch + (step / steps if status.state == "running" else 0)) / epochs, 1.0)
     text = f"Epoch {status.epoch} of {status.epochs} complete"
-    if not status.epochs:
+    if not status.epochs or run.kind not in ("train", "diffusion"):  # other jobs count no epochs
         fraction, text = (
             min(float(progress.get("fraction") or 0), 1.0),
             str(progress.get("text") or "Waiting …"),

@@ -38,7 +38,7 @@ def reported_and_measured(recipe: Recipe, standing: Standing) -> None:
             csv=numbers,
             height="content",
             column_config={
-                "figure": st.column_config.TextColumn(width=130),
+                "figure": st.column_config.TextColumn(width=150),
                 "reported": st.column_config.TextColumn(width=65),
                 "here": st.column_config.TextColumn(width=95),
                 "difference": st.column_config.TextColumn(width=110),

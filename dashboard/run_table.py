@@ -77,7 +77,7 @@ def _row(run: Run, status: RunStatus, datasets: dict[str, str]) -> dict[str, Any
     return {
         "run": run.name,
         "state": STATE_MARKS[status.state] + (" paused" if status.paused else place),
-        "recipe": run.recipe or run.kind,
+        "recipe": run.kind if run.kind in ("estimate", "ablation") else run.recipe or run.kind,
         "data set": datasets.get(str(run.config["dataset"]), "removed")
         if run.config.get("dataset")
         else None,

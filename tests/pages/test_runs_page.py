@@ -172,3 +172,16 @@ def test_home_has_the_best_run_of_this_data_set_with_and_without_leaks(cache_wit
         f"1 finished, best {accuracy:.1f} % on test, {clean:.1f} % without leaked images (two epochs)"
         in shown
     )
+
+
+def test_a_measurement_of_time_is_no_training(cache_with_run, demo_dataset):
+    config = {"dataset": demo_dataset.fingerprint, "phases": [{"epochs": 110}]}
+    run = runs.create_run(config, kind="estimate", recipe="cnn4")
+    runs.record_finished(run, {"seconds": 60.0})
+    found = run_table.table([run], statuses([run])).to_dict("records")[0]
+    assert (found["recipe"], found["epoch"]) == ("estimate", None)
+    page = open_page("runs", run=run.id)
+    assert not page.exception
+    shown = " ".join(str(element.proto) for element in page.get("progress"))
+    assert shown
+    assert "110" not in shown

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import panels
 from fer import seeds
+from fer.means import mean_and_deviation
 from fer.runs import Run
 
 _LABELS = {
@@ -36,7 +37,7 @@ def table(runs: list[Run]) -> pd.DataFrame:
         for name in seeds.MEASURES
     }
     found = {
-        name: seeds.mean_and_deviation([value for value in values if value is not None]) or (None, None)
+        name: mean_and_deviation([value for value in values if value is not None]) or (None, None)
         for name, values in columns.items()
     }
     rows = {

@@ -40,6 +40,13 @@ def mean_of(values: Sequence[float]) -> tuple[float, float | None] | None:
     return (mean(values), half_width(values)) if values else None
 
 
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None] | None:
+    """(mean, sample standard deviation); the deviation is None below two values, all of it without any."""
+    if not values:
+        return None
+    return mean(values), stdev(values) if len(values) > 1 else None
+
+
 def difference(
     mine: Sequence[tuple[int | None, float]], base: Sequence[tuple[int | None, float]]
 ) -> Difference | None:

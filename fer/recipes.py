@@ -498,6 +498,11 @@ _C_PHASE: dict[str, Any] = {
     "plateau_factor": 0.9,
     "plateau_patience": 5,
 }
+_C_RETRAINED = (
+    Phase(name="plain", epochs=30, augment=False, **_C_PHASE),
+    Phase(name="hard samples", epochs=20, augment=False, images="hard", start="best", **_C_PHASE),
+    Phase(name="augmented", epochs=60, start="last", **_C_PHASE),
+)
 _C: dict[str, Any] = {
     "split": SplitConfig(scheme="release"),
     "batch_size": 64,
@@ -518,14 +523,7 @@ _STUDY_C = (
         title="CNN with four blocks, retrained on hard samples",
         tests="Does retraining on the images it got wrong, then with augmentation, help?",
         model="cnn4",
-        config_changes=_C
-        | {
-            "phases": (
-                Phase(name="plain", epochs=30, augment=False, **_C_PHASE),
-                Phase(name="hard samples", epochs=20, augment=False, images="hard", start="best", **_C_PHASE),
-                Phase(name="augmented", epochs=60, start="last", **_C_PHASE),
-            )
-        },
+        config_changes=_C | {"phases": _C_RETRAINED},
         reported={"accuracy": 0.647, "log_loss": 0.98},
         parameters=4_061_703,
         notes=(*_C_NOTES, "The study reports 62.9 % after its first phase."),
@@ -536,14 +534,7 @@ _STUDY_C = (
         title="Vision transformer, patch 4",
         tests="Do smaller patches help a plain transformer?",
         model="vit_patch4",
-        config_changes=_C
-        | {
-            "phases": (
-                Phase(name="plain", epochs=30, augment=False, **_C_PHASE),
-                Phase(name="hard samples", epochs=20, augment=False, images="hard", start="best", **_C_PHASE),
-                Phase(name="augmented", epochs=60, start="last", **_C_PHASE),
-            )
-        },
+        config_changes=_C | {"phases": _C_RETRAINED},
         reported={"accuracy": 0.419},
         parameters=24_487,
         notes=(*_C_NOTES, "The study reports 39.6 % after its first phase."),

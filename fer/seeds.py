@@ -7,9 +7,9 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
 
 from fer.errors import UnknownName
+from fer.means import mean_and_deviation
 from fer.runs import Run, create_run, list_runs, statuses, tag
 from fer.training.config import TrainConfig, with_seeds
 
@@ -79,13 +79,6 @@ def spreads(identifier: str = "") -> list[Spread]:
     if identifier and identifier not in known:
         raise UnknownName("group of seeds", identifier, list(known))
     return [_spread(key, runs) for key, runs in known.items() if identifier in ("", key)]
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None] | None:
-    """(mean, sample standard deviation); the deviation is None below two values, all of it without any."""
-    if not values:
-        return None
-    return mean(values), stdev(values) if len(values) > 1 else None
 
 
 def finished_figures(runs: Sequence[Run]) -> dict[str, dict[str, float]]:

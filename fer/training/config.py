@@ -232,6 +232,10 @@ class TrainConfig:
         }
         return (*self.phases, Phase.from_json(values))
 
+    def on_features(self, phase: Phase) -> bool:
+        """Whether a phase trains on features that SMOTE balanced, and not on images."""
+        return bool(self.smote) or phase.images == "smote"
+
     @property
     def epochs(self) -> int:
         """Epochs of all phases together, at most."""

@@ -139,16 +139,12 @@ def _steps(config: TrainConfig, data: "TrainingData", phase: Phase) -> int:
 
     images = data.trained_on
     count = len(images)
-    if _on_features(config, phase):  # every class is grown to the largest
+    if config.on_features(phase):  # every class is grown to the largest
         labels = data.labels[data.splits["train"]]
         count = len(config.classes) * int(np.bincount(labels, minlength=len(config.classes)).max())
     elif phase.images == "all":
         count = len(oversampled(config, images, data.labels))
     return -(-count // config.batch_size)
-
-
-def _on_features(config: TrainConfig, phase: Phase) -> bool:
-    return bool(config.smote) or phase.images == "smote"
 
 
 def _timed(
@@ -157,15 +153,13 @@ def _timed(
     """(seconds of the first step, which compiles; median seconds of the others) of a phase."""
     from fer.training import network
     from fer.training.ahead import ahead
-    from fer.training.smote import head_of
+    from fer.training.smote import trained_part
 
     phase = config.all_phases[number]
-    on_features = _on_features(config, phase)
     started = time.perf_counter()
-    trained = head_of(model) if on_features else model
-    compiled = replace(phase, trainable="all") if on_features else phase
+    trained, compiled = trained_part(model, config, phase)
     trainer = network.compile_for(trained, config, compiled, policy)
-    make = _features(config, trained) if on_features else _images(config, data, number)
+    make = _features(config, trained) if config.on_features(phase) else _images(config, data, number)
     times = []
     for _, (batch, images) in ahead(make, 0, steps + 1):
         trainer.train_on_batch(images, batch.targets, sample_weight=batch.weights, return_dict=True)

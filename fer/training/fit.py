@@ -29,7 +29,7 @@ from fer.training.forerunners import forerunners, seen_by, soft_labels, take_wei
 from fer.training.phase import Phase
 from fer.training.schedules import Plateau, Watch, step_rate
 from fer.training.settling import settle
-from fer.training.smote import BalancedFeatures, base_network, head_of
+from fer.training.smote import BalancedFeatures, base_network, trained_part
 from fer.training.state import State, load_state, save_state
 from fer.training.tracking import Tracker
 
@@ -174,9 +174,7 @@ class Training:
         batches = self._batches(number, phase)
         if batches is None:
             return False
-        trained, compiled = self.model, phase
-        if self._features(phase):  # they are frozen, and all that reads them is trained
-            trained, compiled = head_of(self.model), replace(phase, trainable="all")
+        trained, compiled = trained_part(self.model, self.config, phase)
         self.trainer = network.compile_for(trained, self.config, compiled, self.policy)
         if not fresh:
             _assign(self.trainer.optimizer.variables, state.optimizer)
@@ -189,19 +187,15 @@ class Training:
         self._save(optimizer=False)
         return True
 
-    def _features(self, phase: Phase) -> bool:
-        """Whether the phase trains on features that SMOTE balanced, and not on images."""
-        return bool(self.config.smote) or phase.images == "smote"
-
     def _preparer(self, phase: Phase) -> Callable[[Batch], Any]:
-        if self._features(phase):
+        if self.config.on_features(phase):
             return lambda batch: batch.images
         mixes = bool(self.config.mixup or self.config.cutmix)
         return network.preparer(self.config.augmentation if phase.augment else AugmentationConfig(), mixes)
 
     def _batches(self, number: int, phase: Phase) -> Batches | BalancedFeatures | None:
         """What the phase's steps read; None if stopped while it was made."""
-        if self._features(phase):
+        if self.config.on_features(phase):
             self._show("balancing features with SMOTE", now=True)
             features = BalancedFeatures(self.config, self.data, self.model, number, self.should_stop)
             return None if features.stopped else features

@@ -6,6 +6,7 @@ Study A tried this and gained nothing; here is how to see for oneself.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from fer.errors import UserError
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, TrainingData
+from fer.training.phase import Phase
 
 NEIGHBOURS = 5
 
@@ -66,6 +68,13 @@ def head_of(model: keras.Model) -> keras.Model:
     logits = model.get_layer("logits")
     inputs = keras.Input(logits.input.shape[1:], name="features")
     return keras.Model(inputs, model.get_layer("probabilities")(logits(inputs)), name="head")
+
+
+def trained_part(model: keras.Model, config: TrainConfig, phase: Phase) -> tuple[keras.Model, Phase]:
+    """What the phase trains and how: on features only what reads them, and all of it; else as they are."""
+    if config.on_features(phase):
+        return head_of(model), replace(phase, trainable="all")
+    return model, phase
 
 
 class BalancedFeatures:

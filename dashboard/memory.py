@@ -35,13 +35,14 @@ def tidy(everything: bool) -> None:
     """Collect garbage among all objects, or only among those made since that was done last; trim.
 
     `gc.freeze` sets aside what is in use, so that the frequent collections stay short: with ten visitors
-    some 10 ms, not 135.
+    some 10 ms, not 135. So do those after every run of a page once a model was opened: Streamlit calls
+    Keras's `clear_session` then, which collects garbage whatever `runner.postScriptGC` says.
     """
     if everything:
         gc.unfreeze()
     gc.collect()
+    gc.freeze()
     if everything:
-        gc.freeze()
         trim()
 
 

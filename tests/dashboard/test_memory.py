@@ -70,6 +70,10 @@ tidy(everything=False)
 assert kept() is not None
 tidy(everything=True)
 assert kept() is None
+import sklearn.ensemble  # as Keras comes with the first model that is opened
+later = len(gc.get_objects())
+tidy(everything=False)  # and not 30 seconds later
+assert later > 10_000 > len(gc.get_objects()), (later, len(gc.get_objects()))
 """
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fer.errors import UnknownName
 from fer.means import mean_and_deviation
 from fer.runs import Run, create_run, list_runs, statuses, tag
+from fer.runs.creation import check_free
 from fer.training.config import TrainConfig, with_seeds
 
 GROUP = "seeds:"
@@ -44,10 +45,18 @@ def make(config: TrainConfig, count: int, name: str = "", repeat_after: float = 
 
     name: of the runs, each with its seed behind it; '' for names made from recipe and time.
     repeat_after: as in `create_run`: the same wish within these seconds gives the same runs.
+
+    Raises:
+        UserError: as in `create_run`; a name that is taken is said before any run is made.
     """
+    configs = with_seeds(config, count)
+    names = [f"{name[:45].strip()} seed {single.seed}" if name else None for single in configs]
+    taken = {run.name for run in list_runs()} & set(names)
+    if len(taken) < count:  # all of them: the same wish again, or a refusal of the first
+        for called in sorted(filter(None, taken)):
+            check_free(called)
     identifier = ""
-    for single in with_seeds(config, count):
-        called = f"{name[:45].strip()} seed {single.seed}" if name else None
+    for single, called in zip(configs, names, strict=True):
         run = create_run(
             single.to_json(), kind="train", name=called, recipe=config.recipe, repeat_after=repeat_after
         )

@@ -1,5 +1,7 @@
 """Several seeds of one training: how their runs are made, tagged, found and summed up."""
 
+from dataclasses import replace
+
 import pytest
 
 from fer import seeds
@@ -42,6 +44,15 @@ def test_a_wish_made_twice_gives_the_same_runs():
     assert [run.id for run in first] == [run.id for run in again]
     assert len(list_runs()) == 3
     assert len(seeds.groups()) == 1
+
+
+def test_a_name_that_a_later_seed_would_take_twice_is_said_before_any_run_is_made():
+    config = recipe_config("baseline_cnn", "x")
+    list(seeds.make(replace(config, seed=1), 1, "mine"))
+    for again in (0, 5):
+        with pytest.raises(UserError, match="'mine seed 1'"):
+            list(seeds.make(config, 3, "mine", repeat_after=again))
+    assert len(list_runs()) == 1
 
 
 def test_mean_and_sample_deviation_of_the_finished_runs():

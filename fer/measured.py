@@ -11,7 +11,8 @@ from typing import Any
 
 from fer.errors import UserError
 from fer.means import half_width
-from fer.recipes import CLEANED, RECIPES, Recipe
+from fer.recipes import RECIPES, Recipe
+from fer.recipes.recipe import CLEANED
 from fer.reproduce import changes
 from fer.runs import Run, list_runs, statuses
 

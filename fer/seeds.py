@@ -53,8 +53,8 @@ def make(config: TrainConfig, count: int, name: str = "", repeat_after: float = 
     names = [f"{name[:45].strip()} seed {single.seed}" if name else None for single in configs]
     taken = {run.name for run in list_runs()} & set(names)
     if len(taken) < count:  # all of them: the same wish again, or a refusal of the first
-        for called in sorted(filter(None, taken)):
-            check_free(called)
+        for one in sorted(filter(None, taken)):
+            check_free(one)
     identifier = ""
     for single, called in zip(configs, names, strict=True):
         run = create_run(

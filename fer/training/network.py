@@ -90,7 +90,7 @@ def compile_for(model: keras.Model, config: TrainConfig, phase: Phase, policy: s
     The model itself stays uncompiled, so that saving it saves no optimizer.
     """
     set_trainable(model, phase)
-    trainer = keras.Model(model.inputs, model.outputs, name=model.name)
+    trainer = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     optimizer = _optimizer(config, phase, trainer.trainable_variables)
     if policy == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -93,7 +93,7 @@ class BalancedFeatures:
     ):
         from fer.training.network import predict
 
-        reader = keras.Model(model.inputs, model.get_layer("logits").input)
+        reader = keras.Model(model.inputs[0], model.get_layer("logits").input)
         reader.jit_compile = False
         train = data.splits["train"]
         features = predict(reader, data.images[train], 256, should_stop)

@@ -26,9 +26,6 @@ from tests.training.conftest import bars, quick
 SMALL = {"widths": (4, 6), "blocks": (1, 1), "ratio": 0}
 Weights = dict[str, np.ndarray]
 
-# Keras says this of eager steps alone, for a trainer's inputs are a list of one.
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`:UserWarning")
-
 
 @pytest.fixture(autouse=True)
 def eagerly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -16,8 +16,6 @@ from fer.training import network
 from fer.training.averages import averaged_weights
 from fer.training.config import Phase, TrainConfig
 
-# Keras says this of eager steps alone, for a trainer's inputs are a list of one.
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`:UserWarning")
 RANDOM = np.random.default_rng(0)
 FACES = RANDOM.random((6, 48, 48, 1), dtype=np.float32)
 LABELS = np.eye(7, dtype=np.float32)[[0, 1, 2, 3, 4, 6]]

@@ -25,9 +25,6 @@ from fer.training.smote import BalancedFeatures, head_of
 NO_GRADIENT = ("key/bias", "pool_score/bias")  # a softmax follows, to which adding a constant is nothing
 NAMES = [name for name, recipe in RECIPES.items() if not MODELS[recipe.model].pretrained]
 
-# Keras says this of eager steps alone, for a trainer's inputs are a list of one.
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`:UserWarning")
-
 
 @pytest.fixture(autouse=True)
 def eagerly() -> Iterator[None]:

@@ -83,7 +83,7 @@ def _columns() -> dict[str, Any]:
         return st.column_config.NumberColumn(label, format=f"%{sign}.1f", width=width, help=text)
 
     return {
-        "recipe": st.column_config.TextColumn(width=145),
+        "recipe": st.column_config.TextColumn(width=145, pinned=True),
         "study": st.column_config.TextColumn(width=45),
         "what it tests": st.column_config.TextColumn(width=210),
         "figure": st.column_config.TextColumn(

@@ -9,7 +9,8 @@ import streamlit as st
 from dashboard import cached, panels
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.measured import AS_IT_STANDS, FIGURES, Measured, Standing, main_figure
+from fer.means import by_seed
+from fer.measured import FIGURES, Measured, Standing, main_figure
 from fer.recipes import Recipe
 from fer.runs import open_run
 from fer.training.config import TrainConfig
@@ -23,6 +24,7 @@ SHOWN = {
     "log_loss": "log loss",
 }
 UNITLESS = ("log loss",)  # no shares
+Report = tuple[int | None, dict[str, Any]]  # (seed, report of a run)
 
 
 def reported_and_measured(recipe: Recipe, standing: Standing) -> None:
@@ -46,56 +48,60 @@ def reported_and_measured(recipe: Recipe, standing: Standing) -> None:
             },
         )
     if main is not None:
-        count = len(main.runs)
+        several = main.seeds > 1
         st.caption(
-            f"Here: {'mean of ' if count > 1 else ''}{_runs(count)}, {panels.plain(main.how)}"
-            + (", ± half of the 95 % interval over the seeds (Student's t)" if count > 1 else "")
-            + ". The difference is here minus reported."
+            f"Here: {'mean of ' if len(main.runs) > 1 else ''}{_runs(main)}, {panels.plain(main.how)}"
+            + (", ± half of the 95 % interval over the seeds (Student's t)" if several else "")
+            + ". The difference is here minus reported; the best run is the one with the best "
+            + f"{FIGURES[main_figure(recipe)]}."
         )
         panels.go_to("runs", f"The best run: {panels.plain(main.runs[0].name)}", run=main.runs[0].run)
     _others(standing, main_figure(recipe))
 
 
-def figures(recipe: Recipe, main: Measured | None, reports: list[dict[str, Any]]) -> pd.DataFrame:
+def figures(recipe: Recipe, main: Measured | None, reports: list[Report]) -> pd.DataFrame:
     """`figure, reported, here, ±, best run, difference` as numbers (shares, not per cent).
 
-    reports: of the runs of `main`, as far as there are any, the best run first.
+    reports: (seed, report) of the runs of `main`, as far as there are any, the best run first.
     """
     rows: list[dict[str, Any]] = []
 
-    def add(name: str, reported: float | None, values: list[float], interval: float | None) -> None:
-        if reported is None and not values:
+    def add(name: str, reported: float | None, here: float | None, half: float | None, best: Any) -> None:
+        if reported is None and here is None:
             return
-        here = mean(values) if values else None
         rows.append(
             {
                 "figure": name,
                 "reported": reported,
                 "here": here,
-                "±": interval,
-                "best run": values[0] if values else None,
+                "±": half,
+                "best run": best,
                 "difference": here - reported if here is not None and reported is not None else None,
             }
         )
 
     for key, name in SHOWN.items():
-        values = main.values(key) if main else []
-        add(name, recipe.reported.get(key), values, main.interval(key) if main else None)
+        half, best = (main.interval(key), main.runs[0].metrics.get(key)) if main else (None, None)
+        add(name, recipe.reported.get(key), main.mean(key) if main else None, half, best)
     per_class = recipe.reported.get("per_class", {})
     for measure, title in (("f1", "F1"), ("recall", "recall")):
         if measure == "recall" and not any("recall" in found for found in per_class.values()):
             continue
         for emotion in EMOTIONS:
-            values = [report["per_class"][emotion][measure] for report in reports]
-            add(f"{title} of {emotion}", per_class.get(emotion, {}).get(measure), values, None)
+            # A class that is left out has no images, and a figure of them says nothing.
+            of_class = [(seed, report["per_class"][emotion]) for seed, report in reports]
+            pairs = [(seed, found[measure]) for seed, found in of_class if found["support"]]
+            here = mean(by_seed(pairs).values()) if pairs else None
+            best = pairs[0][1] if pairs else None
+            add(f"{title} of {emotion}", per_class.get(emotion, {}).get(measure), here, None, best)
     return pd.DataFrame(rows)
 
 
-def _reports(main: Measured | None) -> list[dict[str, Any]]:
+def _reports(main: Measured | None) -> list[Report]:
     found = []
     for run in main.runs if main else ():
         try:
-            found.append(cached.report(open_run(run.run).directory, None, "test"))
+            found.append((run.seed, cached.report(open_run(run.run).directory, None, "test")))
         except UserError:  # removed, or not evaluated: the recorded figures are shown nevertheless
             continue
     return found
@@ -135,16 +141,16 @@ def _way(difference: float) -> str:
 
 def _others(standing: Standing, figure: str) -> None:
     """Runs that follow a note of the recipe, and the nearest of the others."""
-    for group in standing.groups[1:]:
+    for group in standing.others:
         value, half = group.mean(figure), group.interval(figure)
         if value is not None:
             spread = f" ± {100 * half:.1f}" if half is not None else ""
             st.caption(
                 f"With {panels.plain(group.how)}: {100 * value:.1f}{spread} % {FIGURES[figure]} "
-                f"({_runs(len(group.runs))})."
+                f"({_runs(group)})."
             )
     nearest = standing.nearest
-    if nearest is not None and not any(group.how == AS_IT_STANDS for group in standing.groups):
+    if nearest is not None and standing.main is None:
         value = nearest.metrics.get(figure)
         shown = f"{100 * float(value):.1f} %" if value is not None else "no figure"
         panels.go_to(
@@ -154,12 +160,19 @@ def _others(standing: Standing, figure: str) -> None:
         )
 
 
-def _runs(count: int) -> str:
-    return "one run" if count == 1 else f"{count} runs"
+def _runs(group: Measured) -> str:
+    """How many, and of how many seeds where some were trained more than once."""
+    count, seeds = len(group.runs), group.seeds
+    if count == 1:
+        return "one run"
+    return f"{count} runs" if seeds == count else f"{count} runs of {seeds} seed{'s' if seeds > 1 else ''}"
 
 
-def how_it_trains(config: TrainConfig, name: str) -> None:
-    """The phases as a table, and what holds for all of them."""
+def how_it_trains(config: TrainConfig, name: str, own_validation: int = 0) -> None:
+    """The phases as a table, and what holds for all of them.
+
+    own_validation: validation images that the data set comes with, which are used then.
+    """
     rows = [
         {
             "phase": phase.name,
@@ -174,17 +187,21 @@ def how_it_trains(config: TrainConfig, name: str) -> None:
         for phase in config.all_phases
     ]
     panels.grid(pd.DataFrame(rows), f"phases-{name}")
-    st.caption(" · ".join(panels.plain(text) for text in settings(config)))
+    st.caption(" · ".join(panels.plain(text) for text in settings(config, own_validation)))
 
 
-def settings(config: TrainConfig) -> list[str]:
+def settings(config: TrainConfig, own_validation: int = 0) -> list[str]:
     """What holds for all phases, in a few words each; what is off is left out, class weights aside."""
     weights = config.class_weights
     if not isinstance(weights, str):
         weights = ", ".join(f"{emotion} ×{weight:g}" for emotion, weight in weights.items())
     split = config.split
     drawn = {"release": "test images as released", "kfold": f"fold {split.fold} of {split.folds}"}
-    share = f", {100 * split.validation_fraction:g} % of train validate" if split.scheme == "release" else ""
+    share = ""
+    if split.scheme == "release" and own_validation:
+        share = f", the data set's own {own_validation:,} images validate"
+    elif split.scheme == "release":
+        share = f", {100 * split.validation_fraction:g} % of train validate"
     found = [
         f"batch {config.batch_size}",
         f"class weights {weights}",

@@ -3,9 +3,10 @@
 All intervals are half-widths: mean ± interval. A single run has none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev, variance
+from typing import Any
 
 from scipy.stats import t as student
 
@@ -26,6 +27,14 @@ class Difference:
     value: float
     interval: float | None
     pairs: int
+
+
+def by_seed(values: Sequence[tuple[int | None, float]]) -> dict[Any, float]:
+    """`{seed: mean of its values}`, for repeats of a seed are one observation; without a seed each is one."""
+    found: dict[Any, list[float]] = {}
+    for number, (seed, value) in enumerate(values):
+        found.setdefault(("no seed", number) if seed is None else seed, []).append(value)
+    return {seed: mean(repeats) for seed, repeats in found.items()}
 
 
 def half_width(values: Sequence[float]) -> float | None:
@@ -58,16 +67,12 @@ def difference(
     """
     if not mine or not base:
         return None
-    ours, theirs = _by_seed(mine), _by_seed(base)
-    pairs = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    ours, theirs = by_seed(mine), by_seed(base)
+    pairs = [ours[seed] - theirs[seed] for seed in ours if isinstance(seed, int) and seed in theirs]
     if pairs:
         return Difference(mean(pairs), half_width(pairs), len(pairs))
-    a, b = [value for _, value in mine], [value for _, value in base]
+    a, b = list(ours.values()), list(theirs.values())
     return Difference(mean(a) - mean(b), _welch(a, b), 0)
-
-
-def _by_seed(runs: Sequence[tuple[int | None, float]]) -> Mapping[int, float]:
-    return {seed: value for seed, value in runs if seed is not None}
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer.errors import UserError
-from fer.means import half_width
+from fer.means import by_seed, half_width
 from fer.recipes import RECIPES, Recipe
 from fer.recipes.recipe import CLEANED
 from fer.reproduce import changes
@@ -39,6 +39,7 @@ class Scored:
     Attributes:
         run, name: its id and what it is called.
         metrics: what it recorded: shares in [0, 1] on its test images, and `log_loss`.
+        seed: it was trained with.
         changed: what differs from the recipe in words, '' when nothing does.
         count: how many settings differ.
     """
@@ -46,6 +47,7 @@ class Scored:
     run: str
     name: str
     metrics: Mapping[str, Any]
+    seed: int | None = None
     changed: str = ""
     count: int = 0
 
@@ -60,27 +62,36 @@ class Measured:
 
     Attributes:
         recipe: its name.
-        how: `AS_IT_STANDS`, or what the recipe's own note has one choose: "selection NAME", or `STUDY_C`.
-        runs: by accuracy, the best first.
+        how: `AS_IT_STANDS`, or what the recipe's own note has one choose: "selection NAME@VERSION", or
+            `STUDY_C`.
+        runs: by the figure the recipe is judged by, the best first.
     """
 
     recipe: str
     how: str
     runs: tuple[Scored, ...]
 
+    @property
+    def seeds(self) -> int:
+        """How many different seeds were trained."""
+        return len(by_seed([(run.seed, 0.0) for run in self.runs]))
+
     def values(self, figure: str) -> list[float]:
-        """A figure of every run that recorded it."""
-        return [float(run.metrics[figure]) for run in self.runs if run.metrics.get(figure) is not None]
+        """A figure for each seed: training one seed again says nothing new about the others."""
+        recorded = [(run.seed, run.metrics.get(figure)) for run in self.runs]
+        return list(by_seed([(seed, float(value)) for seed, value in recorded if value is not None]).values())
 
     def best(self, figure: str = "accuracy") -> float | None:
-        return max(self.values(figure), default=None)
+        """The highest figure of a run."""
+        recorded = [run.metrics.get(figure) for run in self.runs]
+        return max((float(value) for value in recorded if value is not None), default=None)
 
     def mean(self, figure: str = "accuracy") -> float | None:
         values = self.values(figure)
         return sum(values) / len(values) if values else None
 
     def interval(self, figure: str = "accuracy") -> float | None:
-        """Half-width of the mean's 95 % interval over the seeds; None below two runs."""
+        """Half-width of the mean's 95 % interval over the seeds; None below two seeds."""
         return half_width(self.values(figure))
 
 
@@ -89,16 +100,14 @@ class Standing:
     """Everything measured of one recipe on one data set.
 
     Attributes:
-        groups: the same experiments, `AS_IT_STANDS` first, then the one with most runs.
+        main: the runs of the recipe as it stands; None if there are none.
+        others: the experiments that the recipe's notes name, the one with most runs first.
         nearest: of the other runs the one with fewest changes, then the best; None if there are none.
     """
 
-    groups: tuple[Measured, ...] = ()
+    main: Measured | None = None
+    others: tuple[Measured, ...] = ()
     nearest: Scored | None = None
-
-    @property
-    def main(self) -> Measured | None:
-        return self.groups[0] if self.groups else None
 
 
 def main_figure(recipe: Recipe) -> str:
@@ -119,23 +128,13 @@ def measured(dataset: str) -> dict[str, Standing]:
         except UserError:
             continue
         words = in_words(found, len(run.config.get("phases") or ()))
-        scored = Scored(run.id, run.name, metrics, words, len(found))
+        scored = Scored(run.id, run.name, metrics, run.config.get("seed"), words, len(found))
         how = _same_as(RECIPES[run.recipe], found)
         if how:
             groups.setdefault(run.recipe, {}).setdefault(how, []).append(scored)
         else:
             others.setdefault(run.recipe, []).append(scored)
     return {name: _standing(name, groups.get(name, {}), others.get(name, [])) for name in groups | others}
-
-
-def unchanged(run: Run) -> bool:
-    """Whether a run trained its recipe as it stands, seed and device aside."""
-    if run.kind != "train" or run.recipe not in RECIPES or run.damaged:
-        return False
-    try:
-        return not differences(run)
-    except UserError:
-        return False
 
 
 def differences(run: Run) -> dict[str, str]:
@@ -179,16 +178,20 @@ def _same_as(recipe: Recipe, found: Mapping[str, str]) -> str:
     if not found:
         return AS_IT_STANDS
     if set(found) == {"selection"} and CLEANED in recipe.notes:
-        return f"selection {found['selection'].partition('@')[0]}"
+        return f"selection {found['selection']}"
     if recipe.study == "C" and dict(found) == {"split.scheme": "64/16/20"}:
         return STUDY_C
     return ""
 
 
 def _standing(recipe: str, groups: Mapping[str, Sequence[Scored]], others: Sequence[Scored]) -> Standing:
-    ordered = sorted(groups, key=lambda how: (how != AS_IT_STANDS, -len(groups[how]), how))
-    made = tuple(
-        Measured(recipe, how, tuple(sorted(groups[how], key=lambda run: -run.accuracy))) for how in ordered
-    )
-    nearest = min(others, key=lambda run: (run.count, -run.accuracy), default=None)
-    return Standing(made, nearest)
+    figure = main_figure(RECIPES[recipe])
+
+    def falling(run: Scored) -> tuple[float, float]:
+        return -float(run.metrics.get(figure) or 0), -run.accuracy
+
+    made = {how: Measured(recipe, how, tuple(sorted(runs, key=falling))) for how, runs in groups.items()}
+    main = made.pop(AS_IT_STANDS, None)
+    noted = sorted(made.values(), key=lambda group: (-len(group.runs), group.how))
+    nearest = min(others, key=lambda run: (run.count, *falling(run)), default=None)
+    return Standing(main, tuple(noted), nearest)

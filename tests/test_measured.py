@@ -3,7 +3,7 @@
 import pytest
 
 from fer.means import Difference, difference, half_width
-from fer.measured import AS_IT_STANDS, in_words, main_figure, measured, unchanged
+from fer.measured import AS_IT_STANDS, differences, in_words, main_figure, measured
 from fer.recipes import RECIPES, recipe_config
 from fer.runs import create_run, record_finished
 
@@ -19,8 +19,8 @@ def finished(recipe: str, accuracy: float, data: str = DATA, split: str = "test"
 
 
 def test_seed_device_and_compilation_leave_the_experiment_as_it_is():
-    assert unchanged(finished("baseline_cnn", 0.5))
-    assert unchanged(finished("baseline_cnn", 0.5, seed="7", device="cpu", jit="true"))
+    assert differences(finished("baseline_cnn", 0.5)) == {}
+    assert differences(finished("baseline_cnn", 0.5, seed="7", device="cpu", jit="true")) == {}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,10 @@ def test_seed_device_and_compilation_leave_the_experiment_as_it_is():
     ids=str,
 )  # fmt: skip
 def test_any_other_setting_makes_it_another_experiment(setting):
-    assert not unchanged(finished("baseline_cnn", 0.9, **setting))
+    run = finished("baseline_cnn", 0.9, **setting)
+    assert all(key.partition(".")[0] in (*setting, "phases", "split") for key in differences(run))
+    assert differences(run)
+    assert measured(DATA)["baseline_cnn"].main is None
 
 
 def test_only_finished_trainings_of_this_data_set_scored_on_test_count():
@@ -43,7 +46,7 @@ def test_only_finished_trainings_of_this_data_set_scored_on_test_count():
 
 def test_mean_interval_and_best_over_the_seeds():
     runs = [finished("baseline_cnn", accuracy, seed=str(n)) for n, accuracy in enumerate((0.50, 0.54))]
-    (group,) = measured(DATA)["baseline_cnn"].groups
+    group = measured(DATA)["baseline_cnn"].main
     assert (group.how, [run.run for run in group.runs]) == (AS_IT_STANDS, [runs[1].id, runs[0].id])
     assert group.mean() == pytest.approx(0.52)
     assert group.best() == 0.54
@@ -54,24 +57,53 @@ def test_mean_interval_and_best_over_the_seeds():
     assert measured(DATA)["cnn4"].main.interval() is None
 
 
+def test_repeats_of_a_seed_are_one_observation():
+    for _ in range(3):
+        finished("baseline_cnn", 0.56, seed="0")
+    group = measured(DATA)["baseline_cnn"].main
+    assert (len(group.runs), group.seeds, group.interval()) == (3, 1, None)
+    finished("baseline_cnn", 0.50, seed="0")
+    finished("baseline_cnn", 0.515, seed="1")
+    group = measured(DATA)["baseline_cnn"].main
+    assert (len(group.runs), group.seeds, group.best()) == (5, 2, 0.56)
+    assert group.values("accuracy") == pytest.approx([0.545, 0.515])
+    assert group.mean() == pytest.approx(0.53)
+    assert group.interval() == pytest.approx(12.7062 * 0.015, rel=1e-3)
+
+
+def test_the_best_run_is_the_one_by_the_figure_of_the_recipe():
+    balanced = {"accuracy": 0.6, "balanced_accuracy": 0.59, "split": "test"}
+    first = finished("hybrid", 0.62)  # its balanced accuracy is 0.57
+    second = create_run(recipe_config("hybrid", DATA, seed="1"), recipe="hybrid")
+    record_finished(second, balanced)
+    group = measured(DATA)["hybrid"].main
+    assert [run.run for run in group.runs] == [second.id, first.id]
+    assert group.best("balanced_accuracy") == 0.59
+
+
 def test_a_selection_repeats_study_a_where_the_recipe_says_so():
     finished("unet_attention", 0.6, selection="clean@3")
     finished("cnn4", 0.6, selection="clean@3")  # study C trained on all images
     found = measured(DATA)
-    assert [group.how for group in found["unet_attention"].groups] == ["selection clean"]
-    assert found["cnn4"].groups == ()
+    assert [group.how for group in found["unet_attention"].others] == ["selection clean@3"]
+    assert found["unet_attention"].main is None
+    assert found["cnn4"].others == ()
     finished("unet_attention", 0.5)
     finished("unet_attention", 0.7, selection="clean@3")
-    hows = [(group.how, len(group.runs)) for group in measured(DATA)["unet_attention"].groups]
-    assert hows == [(AS_IT_STANDS, 1), ("selection clean", 2)]
+    finished("unet_attention", 0.4, selection="clean@4")  # other images
+    standing = measured(DATA)["unet_attention"]
+    assert len(standing.main.runs) == 1
+    hows = [(group.how, len(group.runs)) for group in standing.others]
+    assert hows == [("selection clean@3", 2), ("selection clean@4", 1)]
 
 
 def test_study_c_is_repeated_by_its_split():
     finished("cnn4", 0.63, **{"split.scheme": "64/16/20"})
     finished("baseline_cnn", 0.6, **{"split.scheme": "64/16/20"})
     found = measured(DATA)
-    assert found["cnn4"].main.how == "64/16/20, other test images"
-    assert found["baseline_cnn"].main is None
+    assert found["cnn4"].main is None
+    assert [group.how for group in found["cnn4"].others] == ["64/16/20, other test images"]
+    assert found["baseline_cnn"].others == ()
 
 
 def test_the_nearest_run_has_the_fewest_changes_and_says_them():
@@ -103,6 +135,13 @@ def test_difference_pairs_runs_of_the_same_seed():
     # 0.02 and 0.03: mean 0.025, and Student's t with one degree of freedom times 0.00707 / sqrt(2)
     assert (found.value, found.pairs) == (pytest.approx(0.025), 2)
     assert found.interval == pytest.approx(12.7062 * 0.005, rel=1e-3)
+
+
+def test_difference_takes_repeats_of_a_seed_as_one_observation():
+    found = difference([(0, 0.60), (0, 0.64), (1, 0.58)], [(1, 0.55), (0, 0.60), (0, 0.60)])
+    assert (found.value, found.pairs) == (pytest.approx(0.025), 2)
+    apart = difference([(0, 0.60), (0, 0.64)], [(1, 0.55), (2, 0.57)])
+    assert (apart.pairs, apart.interval) == (0, None)  # one seed on a side has no spread
 
 
 def test_difference_without_common_seeds_is_welchs():

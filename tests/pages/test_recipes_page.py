@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import pandas as pd
 import pytest
 import streamlit as st
 
@@ -30,7 +31,7 @@ DRAWN = {
 COLUMNS = [
     "recipe", "study", "what it tests", "figure", "reported (%)", "here (%)", "best (%)",
     "difference (points)", "runs", "expected time", "parameters", "± (points)", "without leaks (%)",
-    "measured",
+    "with changes",
 ]  # fmt: skip
 
 
@@ -114,7 +115,8 @@ def test_every_column_of_the_table(dataset):
     assert list(shown.index) == list(RECIPES)
     row = shown.loc["baseline_cnn"]
     assert (row["study"], row["what it tests"]) == ("A", RECIPES["baseline_cnn"].tests)
-    assert (row["figure"], row["runs"], row["measured"]) == ("accuracy", 2, "as it stands")
+    assert (row["figure"], row["runs"]) == ("accuracy", 2)
+    assert pd.isna(row["with changes"])
     assert row["parameters"] == 57_527
     numbers = ["reported (%)", "here (%)", "best (%)", "difference (points)", "without leaks (%)"]
     assert [row[name] for name in numbers] == pytest.approx([50.4, 52.0, 54.0, 3.6, 50.0])
@@ -124,7 +126,10 @@ def test_every_column_of_the_table(dataset):
     assert (hybrid["figure"], hybrid["parameters"]) == ("macro F1", 1_936_318)
     assert [hybrid[name] for name in numbers[:4]] == pytest.approx([17.7, 20.0, 20.0, 2.3])
     other = shown.loc["cnn4"]
-    assert other["runs"] == 0
+    assert (other["runs"], other["with changes"]) == (
+        0,
+        "60.0 %: phase 1 epochs 1, phase 2 epochs 1, phase 3 epochs 1",
+    )
     assert other[numbers[1:]].isna().all()
     assert shown["parameters"].notna().all()
 
@@ -211,14 +216,22 @@ def test_figures_of_the_opened_recipe(dataset):
 
 def test_figures_of_every_class_even_where_the_study_has_none(dataset):
     finished(dataset, "cct", 0.6)
-    (group,) = measured(dataset.fingerprint)["cct"].groups
+    group = measured(dataset.fingerprint)["cct"].main
     of_class = {"f1": 0.5, "recall": 0.6, "precision": 0.4, "support": 3}
     report = {"per_class": dict.fromkeys(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
                                          of_class)}  # fmt: skip
-    shown = recipe_figures.figures(RECIPES["cct"], group, [report, report]).set_index("figure")
+    shown = recipe_figures.figures(RECIPES["cct"], group, [(0, report), (1, report)]).set_index("figure")
     assert shown.loc["F1 of disgust", "here"] == 0.5
     assert len(shown) == 4 + 7  # its study gives no recalls
-    recalls = recipe_figures.figures(RECIPES["vit_patch8"], group, [report]).set_index("figure")
+    repeated = report | {"per_class": report["per_class"] | {"happy": of_class | {"f1": 0.8}}}
+    reports = [(0, report), (0, repeated), (1, report)]
+    shown = recipe_figures.figures(RECIPES["cct"], group, reports).set_index("figure")
+    assert shown.loc["F1 of happy", "here"] == pytest.approx((0.65 + 0.5) / 2)  # each seed counts once
+    left_out = report | {"per_class": report["per_class"] | {"disgust": dict.fromkeys(of_class, 0)}}
+    assert "F1 of disgust" not in set(
+        recipe_figures.figures(RECIPES["cct"], group, [(0, left_out)])["figure"]
+    )
+    recalls = recipe_figures.figures(RECIPES["vit_patch8"], group, [(0, report)]).set_index("figure")
     assert recalls.loc["recall of happy", "difference"] == pytest.approx(0.6 - 0.71)
 
 
@@ -239,6 +252,8 @@ def test_how_it_trains(dataset):
     assert "class weights disgust ×15, fear ×8" in line
     assert "rotation 35°" in line
     assert "20 % of train validate" in line
+    own = recipe_figures.settings(recipe_config("hybrid", "d"), own_validation=1234)
+    assert "split: test images as released, the data set's own 1,234 images validate" in own
 
 
 def test_the_diagram_and_layers_of_a_hybrid_are_its_own(dataset):

@@ -1,10 +1,8 @@
 """The ablation part of the Recipes page: choose its variants, see what it will cost, queue it."""
 
-import time
-
 import streamlit as st
 
-from dashboard import jobs, panels, state
+from dashboard import clicks, jobs, panels, state
 from fer import ablation_ingredients, ablations
 from fer.data.dataset import Dataset, list_datasets
 from fer.data.selection import list_selections, open_selection
@@ -15,7 +13,6 @@ from fer.training.ablation import ablation
 from fer.training.config import TrainConfig
 
 LEFT_OUT = "leave this variant out"
-_LAST = "last ablation queued"  # key of the session state
 
 
 def panel(dataset: Dataset, recipe: str, times: Times) -> None:
@@ -28,8 +25,12 @@ def panel(dataset: Dataset, recipe: str, times: Times) -> None:
     with st.container(border=True):
         own = recipe_config(recipe, dataset.fingerprint)
         grid = st.grid(2, min_column_width=220)
-        seeds = int(grid.number_input("Seeds of each variant", 1, 20, 3, key=f"ablation-seeds-{recipe}"))
-        epochs = int(grid.number_input("Epochs", 1, 1000, own.own_epochs, key=f"ablation-epochs-{recipe}"))
+        seeds = grid.number_input(
+            "Seeds of each variant", 1, 20, 3, key=f"ablation-seeds-{recipe}", persist_state="session"
+        )
+        epochs = grid.number_input(
+            "Epochs", 1, 1000, own.own_epochs, key=f"ablation-epochs-{recipe}", persist_state="session"
+        )
         with grid.cell():
             selection, mark_first = _selection(dataset, recipe)
         with grid.cell():
@@ -46,7 +47,7 @@ def panel(dataset: Dataset, recipe: str, times: Times) -> None:
             "Queue the ablation",
             icon=":material/science:",
             on_click=_queue,
-            args=(dataset, config, seeds, selection, denoised, make),
+            args=(config, seeds, selection, denoised, make),
             key=f"ablation-queue-{recipe}",
         )
     job = jobs.latest(ablation_ingredients.KIND, dataset.fingerprint, recipe)
@@ -118,20 +119,13 @@ def _denoised_copy(dataset: Dataset, recipe: str) -> tuple[str, bool]:
     return "", first
 
 
-def _queue(
-    dataset: Dataset, config: TrainConfig, seeds: int, selection: str, denoised: str, make: list[str]
-) -> None:
-    """Queue the runs, or the job that makes an ingredient first; a double click queues once."""
-    wish = (config, seeds, selection, denoised, tuple(make))
-    last, when = st.session_state.get(_LAST, (None, 0.0))
-    if last == wish and time.monotonic() - when < 5:
-        return
-    st.session_state[_LAST] = (wish, time.monotonic())
+def _queue(config: TrainConfig, seeds: int, selection: str, denoised: str, make: list[str]) -> None:
+    """Queue the runs, or the job that makes an ingredient first."""
     with panels.errors_shown():
         if make:
-            made, _ = ablation_ingredients.queue(config, make, seeds, selection, denoised)
+            made, _ = clicks.once(ablation_ingredients.queue, config, make, seeds, selection, denoised)
             text = "Its ingredients are made first; then its trainings queue."
         else:
-            made, text = ablations.start(config, seeds, selection, denoised), ""
+            made, text = clicks.once(ablations.start, config, seeds, selection, denoised), ""
             st.session_state[state.ABLATION] = made
         st.toast(f"Queued as {panels.plain(made)}. {text}", icon=":material/schedule:")

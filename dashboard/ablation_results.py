@@ -45,12 +45,22 @@ def _results(identifier: str, was_active: bool) -> None:
             f"ablation-figure-{identifier}",
             "Mean accuracy of each variant of the ablation with its 95 % interval",
         )
-    st.caption(
+    st.caption(caption(found))
+
+
+def caption(rows: list[ablations.Row]) -> str:
+    """How the figures were measured and how to read them."""
+    text = (
         "Means over the finished seeds, on the test images; ± is half of the 95 % interval (Student's t). "
         "The difference to the recipe as it is pairs runs of the same seed, and its interval is that of the "
         "mean of the paired differences; without a common seed it is Welch's. A difference whose interval "
         "holds 0 may be chance."
     )
+    if any(row.variant == ablations.DENOISED for row in rows):
+        text += " The variant *denoised* is scored on denoised test images, not on those of the others."
+    if any(row.finished and row.accuracy is None for row in rows):
+        text += " Finished runs that found no test images have no figures here."
+    return text
 
 
 def frame(rows: list[ablations.Row]) -> pd.DataFrame:

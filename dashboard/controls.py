@@ -1,6 +1,6 @@
 """Widgets that return typed values; their keys are in `dashboard.state`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -10,9 +10,6 @@ from fer.data.dataset import Dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
 from fer.runs import Run
-
-if TYPE_CHECKING:
-    pass
 
 
 def split_choice(splits: list[str], label: str = "Split") -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels
+from dashboard import clicks, panels
 from fer import ablations
 from fer.generation.dataset import GeneratedSet, list_sets, reject
 from fer.recipes import RECIPES, recipe_config
@@ -34,7 +34,7 @@ def accepted() -> None:
             reject(chosen.name, [number - 1 for number in out or []])
             st.rerun()
     st.caption(
-        "Train any recipe with these faces added: choose them on the Train page under *More settings*, or"
+        "Train any recipe with these faces added: choose them on the Train page under *Images and split*, or"
     )
     st.code(
         f'python -m fer train resnet_se --dataset {chosen.dataset} --set "generated={chosen.reference}" '
@@ -79,7 +79,7 @@ def _form(chosen: GeneratedSet) -> None:
             with panels.errors_shown():
                 settings = {"epochs": str(epochs)} if epochs else {}
                 config = recipe_config(recipe, chosen.dataset, **settings)
-                made = ablations.start_remedies(config, chosen.reference, int(seeds), emotion)
+                made = clicks.once(ablations.start_remedies, config, chosen.reference, int(seeds), emotion)
                 st.toast(f"Queued as {panels.plain(made)}.", icon=":material/schedule:")
 
 
@@ -98,6 +98,6 @@ def _table(identifier: str) -> None:
     columns = {name: two for name in frame.columns if name not in ("variant", "runs")}
     panels.table(frame, f"remedies-{identifier}", column_config=columns)
     st.caption(
-        "Mean over the seeds; ± is half of the 95 % interval by Student's t. Where intervals overlap, the "
-        "difference may be chance."
+        "Mean over the finished seeds, on the test images; ± is half of the 95 % interval by Student's t. "
+        "Where intervals overlap, the difference may be chance."
     )

@@ -72,7 +72,8 @@ def _found(
 
 
 def _row(run: Run, status: RunStatus, datasets: dict[str, str]) -> dict[str, Any]:
-    accuracy, clean = (run.metrics().get(name) for name in ("accuracy", "accuracy_without_leaks"))
+    tested = run.test_metrics()
+    accuracy, clean = (tested.get(name) for name in ("accuracy", "accuracy_without_leaks"))
     place = f" ({status.position})" if status.position else ""
     return {
         "run": run.name,

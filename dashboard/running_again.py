@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import network_options, panels, state
+from dashboard import clicks, network_options, panels, state
 from dashboard.fields import rate_field
+from fer import ablation_ingredients
 from fer.errors import UserError
 from fer.runs import Run, create_run, submit
 
@@ -82,6 +83,12 @@ def _fields(config: Any, key: str) -> dict[str, str]:
 
 def _same_again(run: Run) -> None:
     with panels.errors_shown():
-        made = create_run(run.config, kind=run.kind, recipe=run.recipe)
-        submit(made)
+        made = clicks.once(_queue_copy, run)
         st.toast(f"{panels.plain(made.name)} is in the queue.", icon=":material/schedule:")
+
+
+def _queue_copy(run: Run) -> Run:
+    config = ablation_ingredients.renewed(run) if run.kind == ablation_ingredients.KIND else run.config
+    made = create_run(config, kind=run.kind, recipe=run.recipe)
+    submit(made)
+    return made

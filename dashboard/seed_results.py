@@ -25,7 +25,10 @@ def show(run: Run) -> None:
     st.markdown(f"**{len(runs)} seeds, {len(rows) - 2} finished**")
     one = st.column_config.NumberColumn(format="%.1f")
     panels.table(rows, f"seeds-{identifier}", column_config=dict.fromkeys(_LABELS.values(), one))
-    st.caption("On the test images; the deviation is that of a sample, from two finished runs on.")
+    if len(rows) > 2 and rows.drop(columns="run").isna().all(axis=None):
+        st.caption("None of them was measured on test images: the data set has none.")
+    else:
+        st.caption("On the test images; the deviation is that of a sample, from two finished runs on.")
 
 
 def table(runs: list[Run]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from fer.ablations import new_identifier, start
 from fer.checks import check_choice
 from fer.data.dataset import Dataset, list_datasets, open_dataset
 from fer.data.selection import mark, open_selection
-from fer.runs import Run, create_run, submit
+from fer.runs import Run, create_run, list_runs, submit
 from fer.training.config import TrainConfig
 
 KIND = "ablation"
@@ -34,6 +34,10 @@ def queue(
     """Queue the job that makes some of `INGREDIENTS` and then the ablation; returns (its id, the job).
 
     selection, denoised: as in `fer.ablations.start`, for an ingredient that is there.
+
+    Raises:
+        UnknownName: `make` names something else.
+        UserError: the job cannot be made or submitted.
     """
     for name in make:
         check_choice("ingredient", name, INGREDIENTS)
@@ -50,6 +54,17 @@ def queue(
     run = create_run(content, kind=KIND, recipe=config.recipe)
     submit(run)
     return identifier, run
+
+
+def renewed(job: Run) -> dict[str, Any]:
+    """The config of a job of this kind, for another ablation: under the old id its runs are there already."""
+    return job.config | {"ablation": new_identifier(job.recipe)}
+
+
+def job_of(identifier: str) -> Run | None:
+    """The newest job that makes the ingredients of an ablation; None for one that needed none."""
+    jobs = (run for run in list_runs() if run.kind == KIND)
+    return next((job for job in jobs if job.config.get("ablation") == identifier), None)
 
 
 def run(

@@ -18,7 +18,7 @@ from fer.training.ablation import ablation, remedies
 from fer.training.config import TrainConfig, with_seeds
 
 GROUP, VARIANT, CLASS = "ablation:", "variant:", "class:"
-BASE = "as it is"
+BASE, DENOISED = "as it is", "denoised"  # variants of `fer.training.ablation`
 RAREST = "disgust"
 REMEDIES = "rare-"  # how ids of `start_remedies` begin
 
@@ -39,7 +39,8 @@ class Row:
         interval, macro_f1_interval: half-widths of the 95 % intervals of these means (Student's t over
             seeds), None below two finished runs.
         difference, difference_interval, pairs: accuracy minus that of the recipe as it is, over runs of the
-            same seed where there are some, see `fer.means.difference`; None when unknown.
+            same seed where there are some, see `fer.means.difference`; None when unknown, as without a
+            finished run of the recipe as it is.
     """
 
     variant: str
@@ -59,7 +60,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Known:
-    """An ablation there is: its id, and recipe and data set (fingerprint) of its recipe as it is."""
+    """An ablation there is: its id, and recipe and data set (fingerprint) of its runs.
+
+    The data set is the denoised copy only where no run of another variant is left.
+    """
 
     identifier: str
     recipe: str
@@ -94,13 +98,16 @@ def start(
     """Queue every variant over its seeds; returns the id of the ablation, a new one without `identifier`.
 
     Called again with the same id (a job that was killed meanwhile and resumed), it queues what is missing.
+
+    Raises:
+        UserError: as `fer.training.ablation.ablation`, or a run cannot be made or submitted.
     """
     identifier = identifier or new_identifier(config.recipe)
     for variant, configs in ablation(config, seeds, selection, denoised).items():
         for single in configs:
             wish = f"{identifier}, {variant}, seed {single.seed}"
             run = create_run(single.to_json(), kind="train", recipe=config.recipe, request=wish)
-            tag(run, [_tag(identifier), f"{VARIANT}{variant}"])
+            tag(run, [*run.tags, _tag(identifier), f"{VARIANT}{variant}"])  # it may have the user's tags
             status = run.status()
             if not (status.active or status.started):
                 submit(run)
@@ -125,6 +132,9 @@ def start_remedies(config: TrainConfig, generated: str, seeds: int = 3, emotion:
     generated: set of generated faces of `emotion`. All variants divide the data set as its generator did,
     whatever the recipe says: what validates them, it has not seen. Each seed's SMOTE takes the features of
     that seed's training without a remedy, for which it waits in the queue.
+
+    Raises:
+        UserError: the set has no face of the class or was made from another data set, or as in `start`.
     """
     from fer.generation.dataset import open_set
 
@@ -159,12 +169,12 @@ def remedies_table(identifier: str) -> list[Remedy]:
     for variant, runs in _members(identifier).items():
         emotion = next((x.removeprefix(CLASS) for x in runs[0].tags if x.startswith(CLASS)), RAREST)
         states = statuses(runs)
-        figures = [_class_figures(run, emotion) for run in runs if states[run.id].state == "finished"]
-        found = [one for one in figures if one is not None]
+        done = [run for run in runs if states[run.id].state == "finished"]
+        found = [one for run in done if (one := _class_figures(run, emotion)) is not None]
         means = {
             key: mean_of([one[key] for one in found]) for key in ("recall", "f1", "macro_f1", "accuracy")
         }
-        rows.append(Remedy(variant, emotion, len(found), len(runs), **means))
+        rows.append(Remedy(variant, emotion, len(done), len(runs), **means))
     return rows
 
 
@@ -172,8 +182,10 @@ def _class_figures(run: Run, emotion: str) -> dict[str, float] | None:
     """Recall and F1 of a class, macro F1 and accuracy on the test images; None when they are not stored."""
     from fer.evaluation.report import run_report
 
+    if not run.test_metrics():
+        return None
     try:
-        report = run_report(run.directory, split=str(run.metrics().get("split") or "test"), compute=False)
+        report = run_report(run.directory, split="test", compute=False)
     except UserError:
         return None
     single = report["per_class"][emotion]
@@ -196,8 +208,10 @@ def known(of_remedies: bool = False) -> list[Known]:
     found: dict[str, Known] = {}
     for run in list_runs():
         for text in run.tags:
-            if text.startswith(GROUP):  # the oldest run is the recipe as it is, so it is the last to be set
-                name = text.removeprefix(GROUP)
+            if not text.startswith(GROUP):
+                continue
+            name = text.removeprefix(GROUP)
+            if name not in found or f"{VARIANT}{DENOISED}" not in run.tags:  # that one has another data set
                 found[name] = Known(name, run.recipe, str(run.config.get("dataset") or ""))
     return [one for one in found.values() if one.identifier.startswith(REMEDIES) == of_remedies]
 
@@ -214,16 +228,16 @@ def active(identifier: str) -> bool:
 
 
 def table(identifier: str) -> list[Row]:
-    """One row a variant, the recipe as it is first."""
+    """One row a variant, in the order they were queued: the recipe as it is first."""
     members = _members(identifier)
     states = statuses(run for runs in members.values() for run in runs)
     finished = {
         variant: [run for run in runs if states[run.id].state == "finished"]
         for variant, runs in members.items()
     }
-    base = _seeded(next(iter(finished.values()), []), "accuracy")
+    base = _seeded(finished.get(BASE, []), "accuracy")
     rows = []
-    for n, (variant, runs) in enumerate(members.items()):
+    for variant, runs in members.items():
         done = finished[variant]
         accuracy, macro, clean = (
             mean_of([value for _, value in _seeded(done, key)])
@@ -240,7 +254,7 @@ def table(identifier: str) -> list[Row]:
                 accuracy=accuracy[0] if accuracy else None,
                 interval=accuracy[1] if accuracy else None,
                 difference=apart.value if apart else None,
-                difference_interval=apart.interval if apart and n else None,
+                difference_interval=apart.interval if apart and variant != BASE else None,
                 pairs=apart.pairs if apart else 0,
                 macro_f1=macro[0] if macro else None,
                 macro_f1_interval=macro[1] if macro else None,
@@ -261,6 +275,6 @@ def _members(identifier: str) -> dict[str, list[Run]]:
 
 
 def _seeded(runs: list[Run], key: str) -> list[tuple[int | None, float]]:
-    """(seed, value) of a figure of every run that recorded it."""
-    values = ((run.config.get("seed"), run.metrics().get(key)) for run in runs)
+    """(seed, value) of a figure of every run that recorded it on test images."""
+    values = ((run.config.get("seed"), run.test_metrics().get(key)) for run in runs)
     return [(seed, float(value)) for seed, value in values if value is not None]

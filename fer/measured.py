@@ -120,8 +120,8 @@ def measured(dataset: str) -> dict[str, Standing]:
     groups: dict[str, dict[str, list[Scored]]] = {}
     others: dict[str, list[Scored]] = {}
     for run in _finished(dataset):
-        metrics = run.metrics()
-        if metrics.get("accuracy") is None or metrics.get("split", "test") != "test":
+        metrics = run.test_metrics()
+        if metrics.get("accuracy") is None:
             continue
         try:
             found = differences(run)

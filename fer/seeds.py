@@ -91,9 +91,9 @@ def spreads(identifier: str = "") -> list[Spread]:
 
 
 def finished_figures(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """`{run id: {measure: value}}` of the runs that have finished."""
+    """`{run id: {measure: value}}` on the test images of the runs that have finished; {} without any."""
     known = statuses(runs)
-    done = {run.id: run.metrics() for run in runs if known[run.id].state == "finished"}
+    done = {run.id: run.test_metrics() for run in runs if known[run.id].state == "finished"}
     return {
         key: {name: found[name] for name in MEASURES if found.get(name) is not None}
         for key, found in done.items()

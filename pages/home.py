@@ -24,11 +24,13 @@ active = [run for run in runs if states[run.id].state in ("queued", "running")]
 def best_accuracy() -> str:
     """The best accuracy on unseen test images among the finished runs on this data set, as a sentence."""
     here = [run for run in finished if dataset and run.config.get("dataset") == dataset.fingerprint]
-    scored = [run for run in here if run.metrics().get("accuracy") is not None]
+    if not here:
+        return f"No finished run{' on this data set' if finished else ''} yet. {starter()}"
+    scored = [run for run in here if run.test_metrics().get("accuracy") is not None]
     if not scored:
-        return "No finished run yet. " + starter()
-    best = max(scored, key=lambda run: run.metrics()["accuracy"])
-    accuracy, clean = (best.metrics().get(name) for name in ("accuracy", "accuracy_without_leaks"))
+        return f"{len(here)} finished, none of them measured on test images. {starter()}"
+    best = max(scored, key=lambda run: run.test_metrics()["accuracy"])
+    accuracy, clean = (best.test_metrics().get(name) for name in ("accuracy", "accuracy_without_leaks"))
     without = "" if clean is None else f", {100 * clean:.1f} % without leaked images"
     return f"{len(here)} finished, best {100 * accuracy:.1f} % on test{without} ({panels.plain(best.name)})."
 

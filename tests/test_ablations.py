@@ -11,7 +11,7 @@ from fer.analysis import outliers
 from fer.data.dataset import save_dataset
 from fer.data.selection import open_selection
 from fer.recipes import RECIPES, recipe_config
-from fer.runs import create_run, list_runs, record_finished, tag
+from fer.runs import create_run, list_runs, record_finished, remove, tag
 from tests.evaluation.builders import tiny_dataset
 
 DATA = "0123456789abcdef"
@@ -76,6 +76,69 @@ def test_the_table_has_mean_interval_and_difference(queued):
     assert second.macro_f1_interval == 0
     assert (second.pairs, second.difference_interval) == (2, pytest.approx(0, abs=1e-9))  # 0.08 twice
     assert first.difference_interval is None
+
+
+def test_without_the_recipe_as_it_is_no_difference_is_shown(queued):
+    """Its runs may be in the trash; the next variant does not take its place."""
+    identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=2)
+    for run, accuracy in zip(in_order()[:4], (0.30, 0.34, 0.50, 0.54), strict=True):
+        record_finished(run, {"accuracy": accuracy})
+    for run in in_order()[:2]:
+        remove(run)
+    first, second = ablations.table(identifier)
+    assert (first.variant, first.accuracy) == ("with class weights", pytest.approx(0.52))
+    assert first.interval == pytest.approx(12.7062 * 0.02, rel=1e-3)
+    assert (first.difference, first.difference_interval, first.pairs) == (None, None, 0)
+    assert second.difference is None
+
+
+def test_the_recipe_as_it_is_is_the_base_wherever_it_stands(queued):
+    """Its runs were removed and, by the job resumed, queued again behind the others."""
+    config = recipe_config("baseline_cnn", DATA)
+    ablations.start(config, seeds=2, identifier="mine")
+    for run in in_order()[:2]:
+        remove(run)
+    ablations.start(config, seeds=2, identifier="mine")
+    later = in_order()[-2:]
+    for run, accuracy in zip([*in_order()[:2], *later], (0.50, 0.56, 0.40, 0.44), strict=True):
+        record_finished(run, {"accuracy": accuracy})
+    weighted, _, base = ablations.table("mine")
+    assert (base.variant, base.difference, base.difference_interval) == ("as it is", 0, None)
+    assert weighted.difference == pytest.approx(0.11)
+    assert weighted.difference_interval == pytest.approx(12.7062 * 0.01, rel=1e-3)
+
+
+def test_figures_of_validation_images_are_none_of_the_test_images(queued):
+    identifier = ablations.start(recipe_config("baseline_cnn", DATA), seeds=1)
+    for run, split in zip(in_order(), ({"split": "validation"}, {"split": "test"}, {}), strict=True):
+        record_finished(run, {"accuracy": 0.5, "macro_f1": 0.4} | split)
+    rows = ablations.table(identifier)
+    assert [(row.finished, row.accuracy, row.macro_f1) for row in rows] == [
+        (1, None, None),
+        (1, 0.5, 0.4),
+        (1, 0.5, 0.4),
+    ]
+
+
+def test_remedies_are_judged_on_test_images_only(monkeypatch):
+    figures = {"per_class": {"disgust": {"recall": 0.3, "f1": 0.2}}, "macro_f1": 0.4, "accuracy": 0.5}
+    monkeypatch.setattr("fer.evaluation.report.run_report", lambda *rest, **named: figures)
+    for variant, split in (("as it is", "validation"), ("SMOTE", "test")):
+        run = create_run(recipe_config("baseline_cnn", DATA))
+        tag(run, [f"{GROUP}{REMEDIES}x", f"variant:{variant}"])
+        record_finished(run, {"accuracy": 0.5, "split": split})
+    first, second = ablations.remedies_table(f"{REMEDIES}x")
+    assert (first.finished, first.recall, first.accuracy) == (1, None, None)
+    assert (second.finished, second.recall, second.accuracy) == (1, (0.3, None), (0.5, None))
+
+
+def test_tags_of_the_user_survive_a_resume(queued):
+    config = recipe_config("baseline_cnn", DATA)
+    ablations.start(config, seeds=1, identifier="mine")
+    first = in_order()[0]
+    tag(first, [*first.tags, "keep"])
+    ablations.start(config, seeds=1, identifier="mine")
+    assert in_order()[0].tags == ("ablation:mine", "variant:as it is", "keep")
 
 
 def in_order() -> list:
@@ -143,6 +206,24 @@ def test_an_ablation_belongs_to_the_recipe_and_data_set_it_began_with(queued):
     identifier = ablations.start(recipe_config("cnn4", DATA), seeds=1, denoised="fedcba9876543210")
     assert in_order()[-1].config["dataset"] == "fedcba9876543210"
     assert ablations.known() == [Known(identifier, "cnn4", DATA)]
+    *others, copy = in_order()
+    for run in others[:-1]:
+        remove(run)
+    tag(copy, ["a later tag", *copy.tags])
+    assert ablations.known() == [Known(identifier, "cnn4", DATA)]
+    remove(others[-1])
+    assert ablations.known() == [Known(identifier, "cnn4", "fedcba9876543210")]
+
+
+def test_only_the_denoised_run_that_was_queued_first_does_not_name_the_data_set(queued):
+    """The others were removed and queued again by the job resumed."""
+    config = recipe_config("cnn4", DATA)
+    ablations.start(config, seeds=1, denoised="fedcba9876543210", identifier="mine")
+    for run in in_order()[:-1]:
+        remove(run)
+    ablations.start(config, seeds=1, denoised="fedcba9876543210", identifier="mine")
+    assert in_order()[0].config["dataset"] == "fedcba9876543210"
+    assert ablations.known() == [Known("mine", "cnn4", DATA)]
 
 
 def grainy_dataset():
@@ -174,6 +255,20 @@ def test_ingredients_are_made_and_then_the_ablation_is_queued(queued, monkeypatc
     assert copy == found["metrics"]["denoised"] != dataset.fingerprint
     again = ablation_ingredients.run(job.config, tmp_path, lambda f, text: None, lambda: False)
     assert again["metrics"]["denoised"] == copy  # made once
+
+
+def test_the_same_job_again_is_another_ablation(queued, monkeypatch):
+    monkeypatch.setattr(ablation_ingredients, "submit", queued.append)
+    config = recipe_config("baseline_cnn", DATA)
+    identifier, job = ablation_ingredients.queue(config, ["denoised"], seeds=1)
+    changed = ablation_ingredients.renewed(job)
+    assert changed["ablation"] != identifier
+    assert changed["ablation"].startswith("baseline_cnn-")
+    assert changed | {"ablation": identifier} == job.config
+    again = create_run(changed, kind=ablation_ingredients.KIND, recipe=job.recipe)
+    assert ablation_ingredients.job_of(changed["ablation"]).id == again.id
+    assert ablation_ingredients.job_of(identifier).id == job.id
+    assert ablation_ingredients.job_of("another") is None
 
 
 def test_a_stopped_job_queues_nothing(queued, monkeypatch, tmp_path: Path):

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fer import storage
+from fer import ablation_ingredients, seeds, storage
 from fer.cli import _plain, main
 from fer.commands import COMMANDS
 from fer.commands.base import as_lines
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.runs import create_run
+from fer.recipes import recipe_config
+from fer.runs import create_run, record_finished, tag
 
 
 @pytest.fixture
@@ -42,6 +43,37 @@ def test_tables_show_means_with_their_intervals():
         "as it is  3         0.1131 ± 0.1024  2.5e-09",
         "weights   1         0.5              –",
     ]
+
+
+def test_tables_say_what_plus_or_minus_is(capsys):
+    """Standard deviation over seeds, half of the interval in an ablation: the same sign."""
+    assert main(["seeds"]) == 0
+    assert capsys.readouterr().out.strip() == "none yet"
+    for run, accuracy in zip(seeds.make(recipe_config("cnn4", "x"), 2), (0.5, 0.6), strict=True):
+        record_finished(tag(run, [*run.tags, "ablation:a", "variant:as it is"]), {"accuracy": accuracy})
+    assert main(["seeds"]) == 0
+    *_, row, note = capsys.readouterr().out.strip().splitlines()
+    assert "0.55 ± 0.07071" in row
+    assert note == "mean ± sample standard deviation over the finished seeds, on the test images"
+    assert main(["ablation", "a"]) == 0
+    *_, row, note = capsys.readouterr().out.strip().splitlines()
+    assert "0.6353" in row  # 12.7062 times 0.05
+    assert "± and interval: half of the 95 % interval" in note
+    assert [one["accuracy"] for one in document(capsys, "ablation", "a")] == [pytest.approx(0.55)]
+
+
+def test_an_ablation_whose_ingredients_are_being_made_is_not_unknown(monkeypatch, capsys):
+    monkeypatch.setattr(ablation_ingredients, "submit", lambda run: None)
+    identifier, job = ablation_ingredients.queue(recipe_config("cnn4", "x"), ["denoised"])
+    for state in ("queued", "failed"):
+        storage.write_json(job.directory / "status.json", {"state": state, "reason": ""})
+        assert main(["ablation", identifier]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert f"made first by the job {job.id}, which is {job.status().state!r}" in line
+        assert line.endswith(f"python -m fer show {job.id}")
+    assert job.status().state == "failed"
+    assert main(["ablation", "another"]) == 1
+    assert "Unknown ablation 'another'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,17 @@ def test_mean_and_sample_deviation_of_the_finished_runs():
     assert spread.macro_f1 == pytest.approx((0.4, 0.02**0.5))
 
 
+def test_figures_of_validation_images_are_left_out():
+    """A data set without test images: what was measured is no test accuracy."""
+    made = list(seeds.make(recipe_config("baseline_cnn", "x"), 2))
+    finish(made[0], accuracy=0.9, macro_f1=0.9, split="validation")
+    (spread,) = seeds.spreads()
+    assert (spread.finished, spread.accuracy, spread.macro_f1) == (1, None, None)
+    assert seeds.finished_figures(made) == {made[0].id: {}}
+    finish(made[1], accuracy=0.5, split="test")
+    assert seeds.spreads()[0].accuracy == (0.5, None)
+
+
 def test_an_unknown_group_is_said_with_those_there_are():
     create_run(recipe_config("baseline_cnn", "x"), recipe="baseline_cnn")
     assert seeds.spreads() == []

@@ -23,25 +23,27 @@ def argument(*flags: str, **settings: Any) -> tuple[tuple[str, ...], dict[str, A
     return flags, settings
 
 
-def as_lines(rows: list[dict[str, Any]]) -> str:
-    """A list of records as aligned columns."""
+def as_lines(rows: list[dict[str, Any]], note: str = "") -> str:
+    """A list of records as aligned columns, and below them a note about how to read them."""
     if not rows:
         return "none yet"
     columns = [key for key in rows[0] if not isinstance(rows[0][key], dict | list)]
     cells = [columns, *([as_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join([*lines, note] if note else lines)
 
 
 def as_cell(value: Any) -> str:
-    """One value of a table; a pair is a mean with the half-width of its interval, or None for that."""
+    """One value of a table; a pair is a mean and its ±, or None for that.
+
+    What ± means differs (standard deviation, half of an interval), so the table's note has to say it.
+    """
     if value is None:
         return "–"
     if isinstance(value, tuple):
-        mean, half = value
-        return as_cell(mean) if half is None else f"{as_cell(mean)} ± {as_cell(half)}"
+        mean, spread = value
+        return as_cell(mean) if spread is None else f"{as_cell(mean)} ± {as_cell(spread)}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -163,7 +163,7 @@ def _model_run(key: str | None) -> Any:
         raise UserError(
             "There is no trained model yet. Train one: python -m fer train baseline_cnn --dataset D."
         )
-    return max(finished, key=lambda run: run.metrics().get("accuracy") or 0.0)
+    return max(finished, key=lambda run: run.test_metrics().get("accuracy") or 0.0)
 
 
 def _predict_text(rows: list[dict[str, Any]]) -> str:

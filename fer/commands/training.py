@@ -153,7 +153,11 @@ def _train_text(result: dict[str, Any]) -> str:
     if "runs" not in result:
         return _run_text(result)
     figures = {key: value for key, value in result.items() if key != "runs"}
-    return "\n".join([*map(_run_text, result["runs"]), as_lines([figures])])
+    return "\n".join([*map(_run_text, result["runs"]), _seeds_text([figures])])
+
+
+def _seeds_text(rows: list[dict[str, Any]]) -> str:
+    return as_lines(rows, "mean ± sample standard deviation over the finished seeds, on the test images")
 
 
 def seeds(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
@@ -199,14 +203,27 @@ def ablate(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 def ablation(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from fer import ablations
+    from fer import ablation_ingredients, ablations
 
     rows = ablations.remedies_table if options.ablation.startswith(ablations.REMEDIES) else ablations.table
     found = [asdict(row) for row in rows(options.ablation)]
+    if not found and (job := ablation_ingredients.job_of(options.ablation)):
+        raise UserError(
+            f"The ablation {options.ablation!r} has no trainings yet: its ingredients are made first by the "
+            f"job {job.id}, which is {job.status().state!r}. Look at it: python -m fer show {job.id}"
+        )
     if not found:
         known = [*ablations.identifiers(), *ablations.identifiers(of_remedies=True)]
         raise UnknownName("ablation", options.ablation, known)
     return found
+
+
+def _ablation_text(rows: list[dict[str, Any]]) -> str:
+    note = (
+        "means over the finished seeds, on the test images of each variant's data set; ± and interval: half "
+        "of the 95 % interval (Student's t)"
+    )
+    return as_lines(rows, note)
 
 
 def run_summary(run: Any) -> dict[str, Any]:
@@ -334,7 +351,7 @@ COMMANDS: tuple[Command, ...] = (
         "seeds",
         "mean ± standard deviation of trainings over several seeds",
         seeds,
-        as_lines,
+        _seeds_text,
         (argument("group", metavar="ID", nargs="?", help="of train --seeds; without it all of them"),),
     ),
     Command(
@@ -365,7 +382,11 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
-        "ablation", "results of an ablation so far", ablation, as_lines, (argument("ablation", metavar="ID"),)
+        "ablation",
+        "results of an ablation so far",
+        ablation,
+        _ablation_text,
+        (argument("ablation", metavar="ID"),),
     ),
     Command("runs", "list runs", runs, as_lines),
     Command("show", "one run", show, _run_text, (RUN,)),

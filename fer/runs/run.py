@@ -106,6 +106,15 @@ class Run:
         recorded = files.read_record(self.directory).get("metrics")
         return recorded if recorded else self.best()
 
+    def test_metrics(self) -> dict[str, Any]:
+        """`metrics()` if they were measured on test images, else {}.
+
+        A training whose data set has no test images records those of its validation images, and says so by
+        their "split"; an evaluation has its split in its config. Without either they are of the test images.
+        """
+        found, others = self.metrics(), ("train", "validation")
+        return {} if found.get("split") in others or self.config.get("split") in others else found
+
     def usage(self) -> dict[str, Any]:
         """Memory (bytes), processor (percent of one core) and GPU use, as last measured."""
         return files.read_object(self.directory / "usage.json")

@@ -26,7 +26,8 @@ class Field:
         choices: `{value: what it is called}`, for a value that is one of a few names.
         low, high, step: of a number; floats for a number that has a fraction.
         percent: a share in [0, 1], shown as per cent.
-        empty: what an empty number means, which the config holds as None.
+        empty: what an empty number means, which the config holds as None. Where the config has a number of
+            its own, 0 means it: the browser puts that number back into a box that is cleared.
     """
 
     key: str
@@ -126,6 +127,9 @@ def _widget(asked: Field, own: Any, place: Any, options: dict[str, Any]) -> Any:
         return place.number_input(
             asked.label, low, high, float(own), float(asked.step), format="%g", **options
         )
+    if asked.empty and own is not None:
+        options["help"] = f"{asked.help} 0: {asked.empty}.".strip()
+        return place.number_input(asked.label, 0, int(asked.high), own, int(asked.step), **options) or None
     shown = place.number_input(
         asked.label,
         int(asked.low),

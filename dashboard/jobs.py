@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import live, panels
-from fer.runs import Run, create_run, list_runs, open_run, statuses, submit
+from fer.runs import Run, create_run, list_runs, statuses, submit
 
 
 def latest(kind: str, dataset: str, recipe: str = "") -> Run | None:
@@ -42,8 +42,8 @@ def watch(kind: str, dataset: str) -> None:
 
 @st.fragment(run_every=1)
 def watch_run(run_id: str) -> None:
-    """State and progress of one job; reruns the page when it ends."""
-    run = open_run(run_id)
+    """State and progress of one job; reruns the page when it ends or is removed."""
+    run = live.still_there(run_id)
     status = run.status()
     live.state_line(run)
     if status.active:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from dashboard import cached, charts, panels, seed_results, state, strips
-from fer.errors import UserError
+from fer.errors import UnknownName, UserError
 from fer.runs import Run, create_run, ensure_dispatcher, list_runs, open_run, resume, stop, submit
 
 STATE_ICONS = {
@@ -59,8 +59,19 @@ def show(run_id: str) -> None:
     st.fragment(_show, run_every=2 if active else None, key=f"live-{run_id}")(run_id, active)
 
 
+def still_there(run_id: str) -> Run:
+    """A run that a fragment polls; if it was removed meanwhile, the whole page is drawn again without it.
+
+    No loop: a page draws only runs that it has just found.
+    """
+    try:
+        return open_run(run_id)
+    except UnknownName:
+        st.rerun()
+
+
 def _show(run_id: str, was_active: bool) -> None:
-    run = open_run(run_id)
+    run = still_there(run_id)
     if was_active and not run.status().active:
         st.rerun()  # the whole page: other parts of it show the run too
     state_line(run)

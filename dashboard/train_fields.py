@@ -12,7 +12,7 @@ _MONITOR_NAMES = {
     "last": "last epoch, whatever it is",
 }
 _SCHEME_NAMES = {
-    "release": "the data set's test, validation from train",
+    "release": "as released; validation from train if missing",
     "kfold": "stratified k-fold",
     "64/16/20": "64/16/20 of train (study C)",
 }
@@ -53,8 +53,8 @@ _FIELDS = (
     Field("classes", "Classes", "Study D left out disgust."),
     Field(
         "limit",
-        "Images in all, at most",
-        "To train and to validate on, classes in proportion, for a quick run. The test images stay whole.",
+        "Images to train on, at most",
+        "As many to validate on at most; classes in proportion, for a quick run. The test images stay whole.",
         low=1,
         high=10_000_000,
         empty="all",

@@ -19,7 +19,10 @@ def images(form: Form, dataset: Dataset) -> "GeneratedSet | None":
     _selection_choice(form, dataset)
     form.ask(FIELDS["split.scheme"])
     scheme = form.now("split.scheme")
-    if scheme == "release":
+    validating = len(dataset.indices("validation"))
+    if scheme == "release" and validating:
+        st.caption(f"The data set's own {validating:,} validation images validate; none is taken from train.")
+    elif scheme == "release":
         form.ask(FIELDS["split.validation_fraction"])
     elif scheme == "kfold":
         form.ask(FIELDS["split.folds"], FIELDS["split.fold"])

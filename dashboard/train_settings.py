@@ -3,6 +3,9 @@
 The usual ones are on top, the rest in sections. Widget keys hold the recipe's name, so that each recipe
 remembers its own changes. A fragment and no form: what depends on a choice appears with it, contradictions
 are said at once, and only this part of the page is drawn again.
+
+Epochs and Learning rate on top act on the recipe's phases. Once the table of phases is edited it alone
+counts, and they show what it says.
 """
 
 from collections.abc import Mapping
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from fer.generation.dataset import GeneratedSet
 
 SEEDS_LIMIT = 20
+_IN_THE_TABLE = "Set in the table of Phases and optimizer."
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,7 @@ def _ask(recipe: str, dataset: Dataset) -> Chosen | None:
             f"A copy of {panels.plain(recipe)}: change anything below; the recipe itself stays.",
             icon=":material/content_copy:",
         )
-    name, seeds = _usual(form, config, f"{recipe} copy" if copied else "")
-    schedule = st.empty()
+    usual, schedule = st.container(), st.empty()
     generated = _sections(form, config, dataset, building.networks(), copied)
     with _section("Other settings", "list", copied):
         other = st.text_area(
@@ -93,6 +96,8 @@ def _ask(recipe: str, dataset: Dataset) -> Chosen | None:
             "They come last.",
             **form.options("other"),
         )
+    with usual:  # on top, but drawn after the table of phases: an edited one is shown here too
+        name, seeds = _usual(form, config, f"{recipe} copy" if copied else "")
     try:
         chosen = _config(config, form, other, generated)
     except UserError as error:
@@ -134,8 +139,7 @@ def _config(config: TrainConfig, form: Form, other: str, generated: "GeneratedSe
     """
     for problem in form.problems:
         raise problem
-    phases = {key: form.changed[key] for key in ("phases",) if key in form.changed}  # before what is in all
-    chosen = with_settings(config, phases | form.changed | parse(other))
+    chosen = with_settings(config, form.changed | parse(other))
     if generated is not None:  # what validates this training must be new to the generator too
         chosen = replace(chosen, generated=generated.reference, split=generated.split)
     network_options.check(chosen, form.own("model_options"))
@@ -151,21 +155,10 @@ def _usual(form: Form, config: TrainConfig, called: str) -> tuple[str, int]:
         **form.options("name" if not called else "copy"),
     )
     grid = st.grid(2, min_column_width=130)
-    epochs = grid.number_input(
-        "Epochs",
-        1,
-        1000,
-        config.own_epochs,
-        help="Of all phases together, which share them in proportion; of each see Phases and optimizer.",
-        **form.options("epochs"),
-    )
-    if epochs != config.own_epochs:
-        form.changed["epochs"] = epochs
+    _epochs(form, config, grid)
     with grid:
         form.ask(FIELDS["batch_size"])
-    rate = rate_field(grid, config, **form.options("rate"))
-    if rate and rate != repr(config.phases[0].learning_rate):
-        form.changed["learning_rate"] = float(rate)
+    _rate(form, config, grid)
     seeds = grid.number_input(
         "Seeds (runs)",
         1,
@@ -175,6 +168,36 @@ def _usual(form: Form, config: TrainConfig, called: str) -> tuple[str, int]:
         **form.options("seeds"),
     )
     return name.strip(), int(seeds)
+
+
+def _epochs(form: Form, config: TrainConfig, place: Any) -> None:
+    """Epochs of all phases together: a choice, or what the edited table adds up to."""
+    if "phases" in form.changed:
+        total = sum(phase["epochs"] for phase in form.changed["phases"])
+        # Without a key: a key would keep the first total, whatever the table says later.
+        place.number_input("Epochs", value=total, disabled=True, help=_IN_THE_TABLE)
+        return
+    epochs = place.number_input(
+        "Epochs",
+        1,
+        1000,
+        config.own_epochs,
+        help="Of all phases together, which share them in proportion; of each see Phases and optimizer.",
+        **form.options("epochs"),
+    )
+    if epochs != config.own_epochs:
+        form.changed["epochs"] = epochs
+
+
+def _rate(form: Form, config: TrainConfig, place: Any) -> None:
+    """The learning rate where the phases have one: a choice, or the highest of the edited table."""
+    if "phases" in form.changed:
+        highest = max((phase["learning_rate"] for phase in form.changed["phases"]), default=0.0)
+        place.number_input("Learning rate", value=highest, format="%g", disabled=True, help=_IN_THE_TABLE)
+        return
+    rate = rate_field(place, config, **form.options("rate"))
+    if rate and rate != repr(config.phases[0].learning_rate):
+        form.changed["learning_rate"] = float(rate)
 
 
 def _sections(
@@ -192,7 +215,8 @@ def _sections(
     with _section("Phases and optimizer", "timeline", opened):
         st.caption(
             "One after the other, a row each; the last row adds one, a ticked row can be removed. Scroll the "
-            "table sideways for all of its columns."
+            "table sideways for all of its columns. The boxes Epochs and Learning rate on top act on all "
+            "phases and leave the table as it is; once the table is edited, only the table counts."
         )
         form.note("phases", phase_table.edit(form.own("phases"), form.name))
         form.ask(FIELDS["ema"], FIELDS["hard_samples"])

@@ -1,6 +1,9 @@
-"""The live view: what a run that failed offers, what a finished one scored, and several seeds of one."""
+"""The live view: what a run that failed offers, what a finished one scored, several seeds, a removed run."""
+
+from functools import partial
 
 import pytest
+from streamlit.testing.v1 import local_script_runner
 
 from dashboard import live, state
 from fer import runs, seeds, storage
@@ -144,6 +147,52 @@ def test_seeds_are_shown_as_mean_and_deviation(demo_dataset, queued):
     assert list(table["accuracy (%)"]) == pytest.approx([70, 72, 71, 2**0.5])
     assert list(table["without leaked images (%)"]) == pytest.approx([69, 71, 70, 2**0.5])
     assert any(button.key == f"csv-seeds-{seeds.group_of(made[0])}" for button in page.get("download_button"))
+
+
+def polled(page, monkeypatch):
+    """The page after its fragments ran once more by themselves, as they do every few seconds."""
+    request = local_script_runner.RerunData
+    fragments = list(page._fragment_storage._fragments)
+    with monkeypatch.context() as patch:
+        patch.setattr(local_script_runner, "RerunData", partial(request, fragment_id_queue=fragments))
+        return page.run()
+
+
+def test_a_watched_run_that_is_removed_elsewhere_leaves_the_page(demo_dataset, queued, monkeypatch):
+    monkeypatch.setattr("fer.runs.lifecycle.ensure_dispatcher", lambda: False)
+    config = recipe_config("baseline_cnn", demo_dataset.fingerprint)
+    older, newer = (runs.create_run(config, recipe="baseline_cnn", name=name) for name in ("older", "newer"))
+    runs.submit(older)
+    page = open_page("train")
+    page.session_state[state.WATCHED] = older.id
+    page.run()
+    assert by_label(page.selectbox, "Watch").value == older.id
+    assert by_label(page.button, "Stop")
+    assert not polled(page, monkeypatch).exception
+    page.run()
+    runs.remove(older)
+    polled(page, monkeypatch)
+    assert not page.exception
+    assert not page.error
+    assert by_label(page.selectbox, "Watch").value == newer.id
+    runs.remove(newer)
+    polled(page, monkeypatch)
+    assert not page.exception
+    assert any("No run yet" in info.value for info in page.info)
+
+
+def test_a_job_that_is_removed_elsewhere_leaves_the_page(demo_dataset, queued, monkeypatch):
+    job = ended(
+        runs.create_run({"dataset": demo_dataset.fingerprint}, kind="outliers"),
+        **failures.failed("No room left.", "", "memory", {}),
+    )
+    page = open_page("outliers")
+    assert any("No room left" in text.value for text in page.caption)
+    runs.remove(job)
+    polled(page, monkeypatch)
+    assert not page.exception
+    assert not page.error
+    assert not any("No room left" in text.value for text in page.caption)
 
 
 def test_what_the_button_offers_in_words():

@@ -18,6 +18,7 @@ from fer.reproduce import changes
 from fer.runs import list_runs
 from fer.training.config import TrainConfig
 from fer.training.phase import Phase
+from tests.evaluation.builders import tiny_dataset
 from tests.pages.conftest import open_page
 from tests.pages.test_interactions import by_label
 
@@ -72,7 +73,7 @@ BASELINE: list[tuple[str, str, object, dict[str, str]]] = [
     ("toggle", "Copies of a face", False, {"split.group_duplicates": "false"}),
     ("number_input", "Draw of the split", 5, {"split.seed": "5"}),
     ("number_input", "Training images of a class", 30, {"split.per_class": "30"}),
-    ("number_input", "Images in all", 500, {"limit": "500"}),
+    ("number_input", "Images to train on", 500, {"limit": "500"}),
     ("selectbox", "Pixels", "scale", {"preprocessing": "scale"}),
     ("multiselect", "Classes", WITHOUT_DISGUST, {"classes": json.dumps(WITHOUT_DISGUST)}),
     ("selectbox", "Loss", "focal", {"loss": "focal"}),
@@ -205,12 +206,65 @@ def test_phases_are_edited_added_and_removed(demo_dataset, submitted):
     assert not page.error
 
 
-def test_epochs_and_rate_on_top_act_on_the_edited_phases(demo_dataset, submitted):
-    page = open_page("train", recipe="cnn4")
-    by_label(page.number_input, "Epochs").set_value(10)
-    edit(page, "cnn4", deleted_rows=[2], edited_rows={0: {"epochs": 20}})
+def boxes_on_top(page):
+    """`(value, disabled)` of Epochs and of Learning rate."""
+    boxes = [by_label(page.number_input, label) for label in ("Epochs", "Learning rate")]
+    return [(box.value, box.disabled) for box in boxes]
+
+
+def test_the_boxes_on_top_show_what_the_edited_table_says(demo_dataset, submitted):
+    page = open_page("train")
+    assert boxes_on_top(page) == [(15, False), (0.002, False)]
+    by_label(page.number_input, "Epochs").set_value(20).run()
+    for epochs in (30, 40):
+        edit(page, "baseline_cnn", edited_rows={0: {"epochs": epochs, "learning_rate": 0.005}})
+        assert boxes_on_top(page) == [(epochs, True), (0.005, True)]
+    assert by_label(page.number_input, "Epochs").help == "Set in the table of Phases and optimizer."
     start(page)
-    assert [phase.epochs for phase in submitted[0].train_config().phases] == [5, 5]
+    assert changes(submitted[0].train_config()) == {
+        "phases.0.epochs": "40",
+        "phases.0.learning_rate": "0.005",
+    }
+    edit(page, "baseline_cnn")  # as in the recipe again: the boxes count, and keep what was typed
+    assert boxes_on_top(page) == [(20, False), (0.002, False)]
+    start(page)
+    assert changes(submitted[1].train_config()) == {"phases.0.epochs": "20"}
+
+
+def test_the_boxes_on_top_add_up_several_phases(demo_dataset):
+    page = open_page("train", recipe="cnn4")
+    own = recipe_config("cnn4", demo_dataset.fingerprint).phases
+    edit(page, "cnn4", deleted_rows=[2], edited_rows={0: {"epochs": 7, "learning_rate": 0.5}})
+    assert boxes_on_top(page) == [(7 + own[1].epochs, True), (0.5, True)]
+    edit(page, "cnn4", deleted_rows=[0, 1, 2])
+    assert boxes_on_top(page) == [(0, True), (0.0, True)]
+    assert not page.exception
+
+
+def test_the_table_says_that_the_boxes_on_top_leave_it_as_it_is(demo_dataset):
+    page = open_page("train")
+    assert any("Epochs and Learning rate on top act on all phases" in text.value for text in page.caption)
+
+
+def test_a_validation_split_of_the_data_set_is_said_instead_of_a_share(cache, submitted):
+    tiny_dataset("three parts", splits=("train", "validation", "test"))
+    page = open_page("train")
+    assert not [slider for slider in page.slider if slider.label.startswith("Validation share")]
+    assert any("own 42 validation images" in text.value for text in page.caption)
+    by_label(page.selectbox, "Split").set_value("kfold").run()  # which divides all that is not test
+    assert not any("validation images" in text.value for text in page.caption)
+
+
+def test_all_images_of_a_class_can_be_had_where_the_recipe_takes_fewer(demo_dataset, submitted):
+    page = open_page("train", recipe="inceptionv3_750")
+    field = by_label(page.number_input, "Training images of a class")
+    assert (field.value, field.min) == (750, 0)
+    assert field.help == "Study D: 750 and 2,500. 0: all."
+    field.set_value(0)
+    start(page)
+    assert changes(submitted[0].train_config()) == {"split.per_class": "null"}
+    field = by_label(open_page("train").number_input, "Training images of a class")
+    assert (field.value, field.min, field.help) == (None, 1, "Study D: 750 and 2,500.")
 
 
 def test_the_schedule_is_said_in_words(demo_dataset, submitted):

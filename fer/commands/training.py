@@ -339,7 +339,9 @@ COMMANDS: tuple[Command, ...] = (
                 "--set", action="append", default=[], metavar="key=value", help="change a setting; repeatable"
             ),
             argument("--epochs", type=int),
-            argument("--limit", type=int, help="use at most this many training images, and as many to validate on"),
+            argument(
+                "--limit", type=int, help="use at most this many training images, and as many to validate on"
+            ),
             argument("--seed", type=int),
             argument("--device", help="auto, cpu or gpu:N"),
             argument("--name", help="what to call the run"),

@@ -22,6 +22,7 @@ from fer.data.dataset import Dataset
 from fer.errors import UserError
 from fer.runs import Run, list_runs
 from fer.training.config import TrainConfig, with_settings
+from fer.training.effects import check_effects
 
 if TYPE_CHECKING:
     from fer.generation.dataset import GeneratedSet
@@ -143,6 +144,7 @@ def _config(config: TrainConfig, form: Form, other: str, generated: "GeneratedSe
     if generated is not None:  # what validates this training must be new to the generator too
         chosen = replace(chosen, generated=generated.reference, split=generated.split)
     network_options.check(chosen, form.own("model_options"))
+    check_effects(chosen)
     return chosen
 
 

@@ -14,6 +14,7 @@ from fer.data.dataset import Dataset, list_datasets, open_dataset
 from fer.data.selection import mark, open_selection
 from fer.runs import Run, create_run, list_runs, submit
 from fer.training.config import TrainConfig
+from fer.training.pinning import pinned
 
 KIND = "ablation"
 INGREDIENTS: tuple[str, ...] = ("denoised", "outliers")
@@ -45,7 +46,7 @@ def queue(
     content = {
         "dataset": config.dataset,
         "ablation": identifier,
-        "training": config.to_json(),
+        "training": pinned(config.to_json()),  # its variants are made later, after edits perhaps
         "make": list(make),
         "seeds": seeds,
         "selection": selection,

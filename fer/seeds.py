@@ -13,6 +13,7 @@ from fer.means import mean_and_deviation
 from fer.runs import Run, create_run, list_runs, statuses, tag
 from fer.runs.creation import check_free
 from fer.training.config import TrainConfig, with_seeds
+from fer.training.pinning import pinned
 
 GROUP = "seeds:"
 MEASURES = ("accuracy", "accuracy_without_leaks", "macro_f1")
@@ -49,7 +50,8 @@ def make(config: TrainConfig, count: int, name: str = "", repeat_after: float = 
     Raises:
         UserError: as in `create_run`; a name that is taken is said before any run is made.
     """
-    configs = with_seeds(config, count)
+    # Now, for all of them: the last may be made hours later, after its selection was edited.
+    configs = with_seeds(TrainConfig.from_json(pinned(config.to_json())), count)
     names = [f"{name[:45].strip()} seed {single.seed}" if name else None for single in configs]
     taken = {run.name for run in list_runs()} & set(names)
     if len(taken) < count:  # all of them: the same wish again, or a refusal of the first

@@ -25,7 +25,7 @@ _OURS: dict[str, Any] = {
 
 _SETTLED = (
     "At the end BatchNorm gets the means and variances of the training images as they are, not of turned, "
-    "dimmed and cut-out ones (settle)."
+    "dimmed and cut-out ones, if the network validates better with them (settle)."
 )
 
 RECIPES = (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fer.augmentation import PRESETS
+from fer.augmentation import PRESETS, AugmentationConfig
 from fer.data.splits import SplitConfig
 from fer.recipes.recipe import Recipe
 from fer.training.config import Phase
@@ -64,6 +64,7 @@ RECIPES = (
         | {
             "model_options": {"width": 128, "blocks": 6, "key_size": 32, "hidden": 256},
             "phases": (Phase(name="plain", epochs=30, augment=False, **_C_PHASE),),
+            "augmentation": AugmentationConfig(),  # the study trained it plainly only
         },
         parameters=816_647,
         notes=(*_C_NOTES, "The study says that it did not learn, without figures; heads of width 32 and an "

@@ -23,8 +23,14 @@ def ablation(
     preset A of study A).
 
     Raises:
-        UserError: a number of seeds outside its limits, or a denoised copy that is the data set itself.
+        UserError: a number of seeds outside its limits, a denoised copy that is the data set itself, or a
+            training in the features of another run.
     """
+    if config.smote:
+        raise UserError(
+            f"SMOTE ({config.smote!r}) leaves class weights and augmentation without effect, so there is "
+            "nothing to compare. Leave out SMOTE."
+        )
     if denoised and denoised == config.dataset:
         raise UserError("The denoised copy is the data set itself; choose the copy made on the Denoise page.")
     variants = {"as it is": config}
@@ -32,10 +38,12 @@ def ablation(
         variants["with class weights"] = replace(config, class_weights="balanced")
     else:
         variants["without class weights"] = replace(config, class_weights="none")
-    if config.augmentation.active:
+    varied = [phase for phase in config.all_phases if phase.augment and not config.on_features(phase)]
+    if config.augmentation.active and varied:
         variants["without augmentation"] = replace(config, augmentation=AugmentationConfig())
     else:
-        variants["with augmentation A"] = replace(config, augmentation=PRESETS["A"])
+        phases = tuple(replace(phase, augment=True) for phase in config.phases)
+        variants["with augmentation A"] = replace(config, augmentation=PRESETS["A"], phases=phases)
     if config.selection:
         variants["outliers kept"] = replace(config, selection="")
     elif selection:
@@ -66,8 +74,18 @@ def remedies(config: TrainConfig, emotion: str, images: int, generated: str) -> 
         generated_per_class=None,
         phases=_without(config.phases, "smote"),
     )
-    # What only images can have: SMOTE trains on features.
-    plain = replace(base, mixup=0.0, cutmix=0.0, hard_samples=0, phases=_without(base.phases, "hard"))
+    # What only images, or a whole network, can have: SMOTE trains the last layer on features.
+    plain = replace(
+        base,
+        mixup=0.0,
+        cutmix=0.0,
+        augmentation=AugmentationConfig(),
+        settle=False,
+        teachers=(),
+        initial="",
+        hard_samples=0,
+        phases=_without(base.phases, "hard"),
+    )
     return {
         "as it is": base,
         "class weights": replace(base, class_weights="balanced"),
@@ -78,5 +96,6 @@ def remedies(config: TrainConfig, emotion: str, images: int, generated: str) -> 
 
 
 def _without(phases: tuple[Phase, ...], images: str) -> tuple[Phase, ...]:
-    """The phases but those on `images`; all of them if none would be left."""
-    return tuple(phase for phase in phases if phase.images != images) or phases
+    """The phases but those on `images`; if none would be left, all of them on all images."""
+    left = tuple(phase for phase in phases if phase.images != images)
+    return left or tuple(replace(phase, images="all") for phase in phases)

@@ -46,12 +46,13 @@ class TrainConfig:
         augmentation: how training images are varied.
         loss: `crossentropy`, or `focal` (Lin et al. 2017) with `focal_gamma`.
         label_smoothing: ε of Szegedy et al. 2016, 0 to 0.9.
-        class_weights: `none`, `balanced` (N / (K·n_c) over the training images) or `{class: weight}`,
-            classes left out weigh 1.
+        class_weights: `none`, `balanced` (N / (K·n_c) over what an epoch shows, the repeats of `oversample`
+            included; in a `hard` phase over all training images, each once) or `{class: weight}`, classes
+            left out weigh 1.
         mixup, cutmix: α of the Beta distribution, 0 for off (Zhang et al. 2018, Yun et al. 2019); with
             both, each batch takes one of them.
         oversample: `{class: N}`: repeat a class's images up to N an epoch (each repeat is varied anew).
-        smote: run whose features are balanced by SMOTE to train only the last layer; '' for off.
+        smote: finished run whose features are balanced by SMOTE to train only the last layer; '' for off.
         generated: set of generated faces (`name` or `name@version`) that trains too; '' for none. It never
             validates or tests.
         generated_per_class: at most this many of each class of it; None for all.

@@ -132,8 +132,11 @@ def _generated(config: TrainConfig, reference: str) -> tuple[np.ndarray, np.ndar
 def class_weights(config: TrainConfig, labels: np.ndarray) -> np.ndarray:
     """(K,) float32 weight of each class of the config.
 
-    `balanced`: w_c = N / (K · n_c) over the training labels (King & Zeng 2001, as in scikit-learn);
-    a class without images weighs 0.
+    `balanced`: w_c = N / (K · n_c) over `labels` (King & Zeng 2001, as in scikit-learn); a class without
+    images weighs 0.
+
+    labels: of what an epoch shows, so an image that oversampling repeats is in it as often. A phase on
+        hard samples gives all training images, each once: the wrong ones are no measure of rarity.
     """
     count = len(config.classes)
     if config.class_weights == "none":

@@ -24,6 +24,7 @@ from fer.training.ahead import ahead
 from fer.training.averages import averaged_weights
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, Batches, class_weights, load_data, oversampled
+from fer.training.effects import check_effects
 from fer.training.errors import DataError, NotANumber, explain
 from fer.training.forerunners import forerunners, seen_by, soft_labels, take_weights
 from fer.training.phase import Phase
@@ -101,6 +102,8 @@ class Training:
         backend.make_deterministic(config.seed, config.deterministic)
         self.data = load_data(config, self._recorded("selection"), self._recorded("generated"))
         facts = records.environment(config, self.data, self.device, self.policy)
+        if self.state.sequence == 0:  # one that has begun goes on, whatever an earlier version let begin
+            check_effects(config)
         before = seen_by(forerunners(config, self.data))
         records.write_inputs(directory, config, self.data, facts, before)
         self.model = base_network(config) if config.smote else network.build_network(config, self.policy)
@@ -119,6 +122,9 @@ class Training:
         for number in range(self.state.phase, len(self.config.all_phases)):
             if not self._phase(number):
                 return FitResult(True, self._training_metrics())
+        # A run resumed after its phases went through none of them, so all of its network is trainable.
+        on_images = [phase for phase in self.config.all_phases if not self.config.on_features(phase)]
+        network.set_trainable(self.model, on_images[-1] if on_images else Phase())
         if not self._settle():
             return FitResult(True, self._training_metrics())
         self.events.close()
@@ -167,8 +173,8 @@ class Training:
         fresh = state.phase_epoch == 0 and state.step == 0
         if fresh:
             state.stopping, state.plateau, state.hard = Watch(), Plateau(Watch()), None
-            if number > 0 and phase.start == "best" and (self.directory / "best.keras").exists():
-                self.model.load_weights(self.directory / "best.keras")
+            if number > 0 and phase.start == "best" and not state.from_best:
+                self._take_best()
             if phase.images == "hard" and not self._find_hard():
                 return False
         batches = self._batches(number, phase)
@@ -182,10 +188,18 @@ class Training:
         while state.phase_epoch < phase.epochs and not self._enough(phase):
             if not self._epoch(phase, batches):
                 return False
-        state.phase, state.phase_epoch = number + 1, 0
+        state.phase, state.phase_epoch, state.from_best = number + 1, 0, False
         state.finished = state.phase == len(self.config.all_phases)
         self._save(optimizer=False)
         return True
+
+    def _take_best(self) -> None:
+        """Go back to the best weights so far, and record that before an epoch from there can be the best."""
+        best = self.directory / "best.keras"
+        if best.exists():
+            self.model.load_weights(best)
+        self.state.from_best = True
+        self._save(optimizer=False)
 
     def _preparer(self, phase: Phase) -> Callable[[Batch], Any]:
         if self.config.on_features(phase):
@@ -414,8 +428,6 @@ class Training:
         from fer.evaluation.predictions import evaluate_run
         from fer.evaluation.report import run_report
 
-        if not (self.directory / "best.keras").exists():
-            raise NotANumber("No epoch gave a usable validation figure.", "Lower the learning rate.")
         self._show("evaluating", now=True)
         splits = tuple(name for name in ("validation", "test") if len(self.data.splits[name]))
         evaluate_run(self.directory, self.data.dataset, splits=splits, should_stop=self.should_stop)

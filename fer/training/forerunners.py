@@ -1,4 +1,4 @@
-"""Runs that a training builds on: the one its weights come from, and teachers whose answers soften labels.
+"""Runs that a training builds on: the one its weights or features come from, and teachers that soften labels.
 
 Distillation (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"): a network is trained on
 what others answer, not on the labels alone. On FER-2013, whose labels people agree with about 65 % of the
@@ -20,9 +20,11 @@ import numpy as np
 
 from fer.errors import UnknownName, UserError
 from fer.evaluation.trained import TrainedRun, trained_run
+from fer.runs.files import built_on
 from fer.storage import replacing
 from fer.training.config import TrainConfig
 from fer.training.data import TrainingData
+from fer.training.smote import check_base
 
 ANSWERS = "teachers.npz"
 _BATCH = 256
@@ -32,13 +34,15 @@ def forerunners(config: TrainConfig, data: TrainingData) -> list[TrainedRun]:
     """The runs `config` builds on, each once, checked.
 
     Raises:
-        UserError: no such run, none of its epochs is complete, it knows other classes, or it was trained on
-            images that validate this run.
+        UserError: no such run, none of its epochs is complete, it knows other classes, it was trained on
+            images that validate this run, or `check_base` refuses it.
     """
     from fer.runs import open_run
 
+    if config.smote:
+        check_base(config, data.selection)
     found: dict[str, TrainedRun] = {}
-    for key in filter(None, (config.initial, *config.teachers)):
+    for key in filter(None, (config.smote, config.initial, *config.teachers)):
         run = open_run(key)
         if run.id in found:
             continue
@@ -76,7 +80,7 @@ def trained_on(run: TrainedRun, data: TrainingData) -> np.ndarray:
     if run.fingerprint != data.dataset.fingerprint or "train" not in run.splits:
         return run.hashes
     found = [data.dataset.hashes[run.splits["train"]]]
-    for key in filter(None, (run.config.get("initial"), *(run.config.get("teachers") or ()))):
+    for key in built_on(run.config):
         try:
             found.append(trained_on(trained_run(open_run(key)), data))
         except UnknownName:

@@ -1,19 +1,28 @@
-"""What a config names without a version, in the version it has now: a later edit must not change a run."""
+"""What a config names without a version, in the version it has now: a later edit must not change a run.
+
+Every new training comes through here, so what would have no effect in it is refused here too.
+"""
 
 from typing import Any
 
 from fer.errors import UserError
+from fer.training.config import TrainConfig
+from fer.training.effects import check_effects
 
 
 def pinned(content: dict[str, Any]) -> dict[str, Any]:
     """A training config's JSON with its selection and its generated set as `name@version`.
 
     What cannot be opened stays as it is: the training says what is wrong with it.
+
+    Raises:
+        UserError: `check_effects` refuses it.
     """
     from fer.data.dataset import open_dataset
     from fer.data.selection import open_selection
     from fer.generation.dataset import open_set
 
+    _check(content)
     try:
         selection, generated = content.get("selection"), content.get("generated")
         if selection and "@" not in selection:
@@ -24,3 +33,11 @@ def pinned(content: dict[str, Any]) -> dict[str, Any]:
     except (UserError, OSError, KeyError, TypeError, ValueError):
         pass
     return content
+
+
+def _check(content: dict[str, Any]) -> None:
+    try:
+        config = TrainConfig.from_json(content)
+    except UserError:
+        return
+    check_effects(config)

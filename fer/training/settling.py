@@ -15,6 +15,8 @@ import numpy as np
 
 from fer import backend
 
+_DROPOUT = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)  # spatial too
+
 
 def normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The BatchNorm layers of `model` that train, at any depth; frozen ones keep their statistics."""
@@ -28,6 +30,8 @@ def normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 def settle(model: keras.Model, images: np.ndarray, batch: int, should_stop: Callable[[], bool]) -> bool:
     """Set the statistics of every BatchNorm to those over `images`; no weight changes.
 
+    Dropout is off meanwhile: the variance of what it lets through is not that of what is classified later.
+
     Args:
         model: takes (N, 48, 48, 1) float32 in [0, 1].
         images: (N, 48, 48) uint8.
@@ -39,12 +43,15 @@ def settle(model: keras.Model, images: np.ndarray, batch: int, should_stop: Call
     """
     layers = normalizations(model)
     before = [(layer.momentum, _values(layer)) for layer in layers]
+    dropped = [(layer, layer.rate) for layer in model._flatten_layers() if isinstance(layer, _DROPOUT)]
     means = [np.zeros_like(mean, dtype=np.float64) for _, (mean, _) in before]
     squares = [np.zeros_like(mean, dtype=np.float64) for _, (mean, _) in before]
     stopped = False
     try:
         for layer in layers:
             layer.momentum = 0.0  # then each step leaves the statistics of its batch alone
+        for layer, _ in dropped:
+            layer.rate = 0.0
         step = _forward(model)
         for start in range(0, len(images), batch):
             stopped = should_stop()
@@ -60,6 +67,8 @@ def settle(model: keras.Model, images: np.ndarray, batch: int, should_stop: Call
         for layer, (momentum, values) in zip(layers, before, strict=True):
             layer.momentum = momentum
             _assign(layer, values)
+        for layer, rate in dropped:
+            layer.rate = rate
     if not stopped:
         for layer, mean, square in zip(layers, means, squares, strict=True):
             _assign(layer, (mean, np.maximum(square - mean**2, 0)))

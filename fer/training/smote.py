@@ -5,62 +5,86 @@ of a trained network it is plausible, so only what reads the features, layer `lo
 Study A tried this and gained nothing; here is how to see for oneself.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from fer.errors import UserError
+from fer.evaluation.trained import trained_run
+from fer.models import MODELS
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, TrainingData
 from fer.training.phase import Phase
+
+if TYPE_CHECKING:
+    from fer.runs import Run
 
 NEIGHBOURS = 5
 
 
 def base_network(config: TrainConfig) -> keras.Model:
-    """The best network of the run `config.smote`, in float32.
-
-    Raises:
-        UserError: no such run, or it was trained on other images, classes or with another model: its
-            training images could be this run's validation images.
-    """
+    """The best network of the run `config.smote`, in float32."""
     from fer.models.loading import load_model
+    from fer.runs import open_run
+
+    return load_model(open_run(config.smote).directory / "best.keras")
+
+
+def check_base(config: TrainConfig, selection: str) -> None:
+    """Raise `UserError` if the run `config.smote` cannot give this training its features.
+
+    It is not finished, or was trained on other images, classes or with another network: its training
+    images could be this run's validation images.
+
+    selection: `name@version` of the one this training uses, '' for none.
+    """
     from fer.runs import open_run
 
     run = open_run(config.smote)
     base = run.train_config()
-    if run.status().active:
-        raise UserError(
-            f"SMOTE takes its features from run {run.name!r}, which is still training. Wait for it."
-        )
-    _check_alone(config)
-    for name in ("dataset", "model", "classes", "split", "selection", "limit", "preprocessing"):
+    _check_finished(run)
+    for name in ("dataset", "model", "model_options", "classes", "split", "selection", "limit",
+                 "preprocessing"):  # fmt: skip
         mine, theirs = getattr(config, name), getattr(base, name)
+        if name == "model_options":
+            mine, theirs = _network_options(config), _network_options(base)
+        elif name == "selection":
+            mine, theirs = selection, _selection_used(run, base)
         if mine != theirs:
             raise UserError(
                 f"SMOTE takes its features from run {run.name!r}, whose setting {name} is {theirs!r} and not "
                 f"{mine!r}; give both runs the same."
             )
-    return load_model(run.directory / "best.keras")
 
 
-def _check_alone(config: TrainConfig) -> None:
-    """Raise `UserError` for settings that would have no effect: SMOTE balances, and mixes features."""
-    ineffective = {
-        "class_weights": config.class_weights != "none",
-        "oversample": bool(config.oversample),
-        "mixup": bool(config.mixup),
-        "cutmix": bool(config.cutmix),
-        "phases": any(phase.images == "hard" for phase in config.all_phases),
-    }
-    names = [name for name, is_set in ineffective.items() if is_set]
-    if names:
+def _check_finished(run: "Run") -> None:
+    # A node of a cluster gets the run's files without its record.
+    if not (run.directory / "status.json").exists():
+        return
+    status = run.status()
+    if status.state != "finished":
+        advice = "Wait for it." if status.active else "Resume it first, or choose another."
         raise UserError(
-            f"SMOTE ({config.smote!r}) balances the features of a finished network by itself; "
-            f"{' and '.join(names)} would have no effect. Leave out one or the other."
+            f"SMOTE takes its features from run {run.name!r}, which is {status.state} and not finished. "
+            f"{advice}"
         )
+
+
+def _network_options(config: TrainConfig) -> dict[str, Any]:
+    """All options of the config's network but where its weights begin, which the base's end replaces."""
+    options = MODELS[config.model].options | config.model_options
+    return {name: value for name, value in json.loads(json.dumps(options)).items() if name != "weights"}
+
+
+def _selection_used(run: "Run", config: TrainConfig) -> str:
+    """The run's selection with its version, which the configs of earlier versions leave out."""
+    if not config.selection or "@" in config.selection:
+        return config.selection
+    return str(trained_run(run).environment.get("selection") or config.selection)
 
 
 def head_of(model: keras.Model) -> keras.Model:

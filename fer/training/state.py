@@ -30,6 +30,8 @@ class State:
         rows: the history, one dictionary per completed epoch.
         best: the figure of `checkpoint_monitor` so far; best_epoch: when (1 is the first).
         stopping, plateau: of the phase under way.
+        from_best: the phase under way starts from the best weights, and `network` has them already. False
+            in states of earlier versions, which loaded them again.
         hard: indices of the phase's hard samples, None for other phases.
         finished: every phase is done.
         seconds: training time so far, over all sittings.
@@ -46,6 +48,7 @@ class State:
     best_epoch: int = 0
     stopping: Watch = field(default_factory=Watch)
     plateau: Plateau = field(default_factory=lambda: Plateau(Watch()))
+    from_best: bool = False
     hard: np.ndarray | None = None
     finished: bool = False
     seconds: float = 0.0

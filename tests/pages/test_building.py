@@ -57,7 +57,10 @@ def test_only_the_same_network_gives_its_weights(earlier):
 
 def test_smote_takes_the_features_of_a_run_of_the_same_network(earlier, submitted):
     page = open_page("train", **{state.DATASET: earlier.name})
-    widget(page, "selectbox", "SMOTE in the features of").select("baseline_cnn-mine")
+    widget(page, "selectbox", "SMOTE in the features of").select("baseline_cnn-mine").run()
+    assert any("augmentation would have no effect" in error.value for error in page.error)
+    widget(page, "selectbox", "Augmentation").select("none").run()
+    assert not page.error
     next(b for b in page.button if b.label == "Start training").click()
     page.run()
     assert not page.exception

@@ -1,6 +1,7 @@
 """Ablations, time estimates, and the job the queue runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fer.errors import UserError
 from fer.recipes import recipe_config
 from fer.training import job
 from fer.training.ablation import ablation
-from fer.training.config import Phase
+from fer.training.config import Phase, TrainConfig
 from fer.training.estimate import estimate
 from tests.training.conftest import quick
 
@@ -45,6 +46,21 @@ def test_ablation_takes_away_what_is_there():
     assert plain["with augmentation A"][0].augmentation == PRESETS["A"]
     with pytest.raises(UserError, match="itself"):
         ablation(config, 1, denoised="d")
+
+
+def test_augmentation_that_no_phase_uses_is_switched_on_and_not_off():
+    config = TrainConfig(dataset="d", augmentation=PRESETS["C"], phases=(Phase(augment=False),))
+    varied = ablation(config, 1)["with augmentation A"][0]
+    assert varied.augmentation == PRESETS["A"]
+    assert all(phase.augment for phase in varied.phases)
+    on_features = replace(config, phases=(Phase(augment=False), Phase(images="smote")))
+    assert "without augmentation" not in ablation(on_features, 1)
+    assert "without augmentation" in ablation(replace(config, phases=(Phase(), *config.phases)), 1)
+
+
+def test_there_is_nothing_to_take_from_a_training_on_features():
+    with pytest.raises(UserError, match="Leave out SMOTE"):
+        ablation(TrainConfig(dataset="d", smote="base"), 1)
 
 
 def test_estimate_counts_every_step(tiny: Dataset):

@@ -4,6 +4,8 @@ Steps run eagerly: tracing takes longer than these trainings.
 """
 
 import csv
+import errno
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from fer.augmentation import PRESETS
+from fer.augmentation import PRESETS, AugmentationConfig
 from fer.data.dataset import Dataset
 from fer.models import MODELS
 from fer.models.loading import load_model
@@ -19,8 +21,9 @@ from fer.training import fit as fit_module
 from fer.training import network
 from fer.training.config import Phase
 from fer.training.data import Batch
-from fer.training.errors import OutOfMemory
+from fer.training.errors import DiskFull, OutOfMemory
 from fer.training.fit import Training, fit, validation_figures
+from fer.training.state import State
 from tests.training.conftest import bars, quick
 
 SMALL = {"widths": (4, 6), "blocks": (1, 1), "ratio": 0}
@@ -160,6 +163,62 @@ def test_a_phase_starts_from_the_last_or_the_best_weights(
     assert abs(first - second) > 0.01
     assert from_last == pytest.approx(second, abs=1e-5)
     assert from_best == pytest.approx(first, abs=1e-5)
+
+
+@pytest.mark.parametrize("when", ["as it begins, by an earlier version", "at its first epoch"])
+def test_a_phase_that_failed_starts_from_the_same_weights_again(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+):
+    """Its first epoch is the best, and on the disk, when the state cannot be written."""
+    late = when == "at its first epoch"
+    losses = [2, 1, 3, 2, *([1] if late else []), 1, 3]  # whole, cut, resumed
+    fake_figures(monkeypatch, *((loss, None, None) for loss in losses))
+    phases = tuple(Phase(name=name, epochs=n, learning_rate=3e-3) for name, n in (("a", 1), ("b", 2)))
+    config = quick(tiny, phases=phases, limit=14, checkpoint_monitor="val_loss")
+    fit(config, tmp_path / "whole")
+    save, last = fit_module.save_state, tmp_path / "cut" / "last"
+
+    def full(state: State, directory: Path) -> None:
+        if state.epoch == 2 if late else state.from_best:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(state, directory)
+
+    monkeypatch.setattr(fit_module, "save_state", full)
+    with pytest.raises(DiskFull):
+        fit(config, tmp_path / "cut")
+    monkeypatch.setattr(fit_module, "save_state", save)
+    if when.endswith("version"):
+        forget(last, "from_best")
+    fit(config, tmp_path / "cut")
+    assert column(tmp_path / "cut", "loss") == pytest.approx(column(tmp_path / "whole", "loss"), abs=1e-6)
+
+
+def forget(directory: Path, name: str) -> None:
+    """Take a value out of the states in a directory, as a version that did not know it left them."""
+    for path in directory.glob("*.npz"):
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        content = json.loads(arrays["state"].tobytes())
+        del content[name]
+        arrays["state"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
+        np.savez(path, **arrays)
+
+
+def test_resumed_after_its_phases_it_settles_what_the_last_one_trained(tiny: Dataset, tmp_path: Path):
+    """That one trained the head alone, so BatchNorm's statistics stay."""
+    config = quick(tiny, model="resnet_se", model_options=SMALL, settle=True, checkpoint_monitor="last",
+                   limit=14, augmentation=AugmentationConfig(brightness=0.5),
+                   phases=(Phase(epochs=1), Phase(name="head", epochs=1, trainable="head")))  # fmt: skip
+    fit(config, tmp_path / "whole")
+    shown: list[str] = []
+    assert fit(
+        config, tmp_path / "cut", lambda _, text: shown.append(text), lambda: "BatchNorm" in "".join(shown)
+    ).stopped
+    fit(config, tmp_path / "cut")
+    best = [weights(load_model(tmp_path / name / "best.keras")) for name in ("whole", "cut")]
+    assert best[0].keys() == best[1].keys()
+    for path in best[0]:
+        np.testing.assert_allclose(best[1][path], best[0][path], atol=1e-6, err_msg=path)
 
 
 def test_a_phase_varies_its_images_or_not(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

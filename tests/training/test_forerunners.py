@@ -1,6 +1,8 @@
 """Weights from an earlier run and teachers: what they change, what is refused, what a resumed run keeps."""
 
 from dataclasses import replace
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -10,12 +12,12 @@ from fer.errors import UserError
 from fer.evaluation.protocol import protocol_card
 from fer.evaluation.trained import trained_run
 from fer.models.loading import load_model
-from fer.runs import create_run
+from fer.runs import create_run, open_run
 from fer.runs.run import Run
 from fer.training.config import Phase, TrainConfig, with_settings
 from fer.training.data import Batches, load_data
 from fer.training.fit import fit
-from fer.training.forerunners import ANSWERS
+from fer.training.forerunners import ANSWERS, forerunners, trained_on
 from fer.training.state import load_state
 from tests.training.conftest import bars, quick
 
@@ -120,6 +122,31 @@ def test_what_the_teachers_saw_counts_as_seen(tiny: Dataset):
     train = tiny.hashes[tiny.indices("train")]
     assert np.isin(train, seen).all()
     assert "labels softened by the answers of 'teacher'" in protocol_card(student).pretraining
+
+
+def test_what_the_base_of_smote_was_built_on_counts_as_seen_too(tiny: Dataset):
+    """`base` began from the weights of `first`, whose training images validate here."""
+
+    def made(name: str, seen: np.ndarray, config: TrainConfig) -> None:
+        def fill(folder: Path) -> None:
+            np.savez(folder / "splits.npz", train=tiny.indices("train"))
+            np.save(folder / "hashes.npy", seen)
+            with ZipFile(folder / "best.keras", "w") as network:
+                network.writestr("config.json", "{}")
+
+        create_run(config.to_json(), name=name, fill=fill)
+
+    foreign = divided("foreign", *bars((4,) * 7, 1), *bars((4,) * 7, 7))
+    made("first", foreign.hashes, quick(foreign))
+    made("base", np.unique(np.concatenate([tiny.hashes, foreign.hashes])), quick(tiny, initial="first"))
+    made("balanced", tiny.hashes, quick(tiny, smote="base"))
+    data = load_data(quick(tiny))
+    assert np.isin(foreign.hashes, trained_on(trained_run(open_run("balanced")), data)).all()
+    for changes in ({"smote": "base"}, {"initial": "balanced"}):
+        with pytest.raises(UserError, match="28 of the 28 images that validate this training"):
+            forerunners(quick(tiny, **changes), data)
+    made("alone", tiny.hashes, quick(tiny))
+    assert [run.name for run in forerunners(quick(tiny, smote="alone"), data)] == ["alone"]
 
 
 def test_settings_and_limits(tiny: Dataset):

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fer.augmentation import PRESETS
 from fer.data.dataset import Dataset
 from fer.errors import UserError
 from fer.models.loading import load_model
-from fer.runs import create_run
+from fer.runs import create_run, list_runs, record_finished
 from fer.training.ablation import remedies
-from fer.training.config import Phase
+from fer.training.config import Phase, TrainConfig
+from fer.training.effects import check_effects
 from fer.training.fit import fit
 from tests.training.conftest import quick
 
@@ -43,6 +45,7 @@ def test_a_range_of_layers_is_no_matter_to_it(tiny: Dataset, tmp_path, trainable
     config = quick(tiny, phases=(Phase(epochs=1, trainable=trainable),))
     base = create_run(config.to_json(), name="base")
     fit(config, base.directory)
+    record_finished(base)
     assert fit(replace(config, smote="base"), tmp_path / "smote").metrics["epochs"] == 1
 
 
@@ -53,21 +56,53 @@ def test_a_range_of_layers_is_no_matter_to_it(tiny: Dataset, tmp_path, trainable
         ("oversample", {"oversample": {"disgust": 10}}),
         ("mixup", {"mixup": 0.2}),
         ("cutmix", {"cutmix": 0.2}),
-        ("phases", {"hard_samples": 1}),
+        ("augmentation", {"augmentation": PRESETS["A"]}),
+        ("settle", {"settle": True}),
+        ("phases", {"phases": (Phase(images="hard"),)}),
+        ("hard_samples", {"hard_samples": 1}),
     ],
 )
 def test_what_would_have_no_effect_beside_it_is_refused(tiny: Dataset, tmp_path, name: str, changes: dict):
-    create_run(quick(tiny).to_json(), name="base")
-    with pytest.raises(UserError, match=f"balances.*{name} would have no effect"):
-        fit(quick(tiny, smote="base", **changes), tmp_path / "smote")
+    """Before there is a run, which would wait for its base; what an earlier version stored still opens."""
+    config = quick(tiny, smote="base", **changes)
+    for begin in (lambda: create_run(config.to_json()), lambda: fit(config, tmp_path / "smote")):
+        with pytest.raises(UserError, match=f"by itself; {name} would have no effect"):
+            begin()
+    assert list_runs() == []
+    assert TrainConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("changes", [{"generated": "set"}, {"teachers": ("run",)}])
+def test_what_a_phase_on_features_would_drop_is_refused(tiny: Dataset, changes: dict):
+    config = quick(tiny, phases=(Phase(), Phase(name="SMOTE", images="smote")), **changes)
+    with pytest.raises(UserError, match=f"Phase 'SMOTE'.* {min(changes)} would have no effect in it"):
+        create_run(config.to_json())
+
+
+def test_what_an_earlier_version_let_begin_goes_on(tiny: Dataset, tmp_path, monkeypatch):
+    def refuse(config: TrainConfig) -> None:
+        raise UserError("no")
+
+    config = quick(tiny, limit=14)
+    assert fit(config, tmp_path, should_stop=lambda: True).stopped
+    monkeypatch.setattr("fer.training.fit.check_effects", refuse)
+    assert fit(config, tmp_path, should_stop=lambda: True).stopped
 
 
 def test_the_remedy_leaves_out_what_would_have_no_effect(tiny: Dataset):
     phases = (Phase(epochs=1), Phase(epochs=1, images="hard"), Phase(epochs=1, images="smote"))
-    config = quick(tiny, phases=phases, mixup=0.2, cutmix=0.1, hard_samples=2)
+    config = quick(tiny, phases=phases, mixup=0.2, cutmix=0.1, hard_samples=2, settle=True,
+                   augmentation=PRESETS["A"], initial="one", teachers=("two",))  # fmt: skip
     variants = remedies(config, "disgust", 10, "set")
     assert [phase.images for phase in variants["as it is"].all_phases] == ["all", "hard", "hard"]
-    assert variants["as it is"].mixup == 0.2
+    assert (variants["as it is"].mixup, variants["as it is"].initial) == (0.2, "one")
     smote = variants["SMOTE"]
     assert [phase.images for phase in smote.all_phases] == ["all"]
+    check_effects(replace(smote, smote="base"))
     assert (smote.mixup, smote.cutmix, smote.class_weights, smote.oversample) == (0, 0, "none", {})
+
+
+def test_remedies_of_a_training_on_features_alone_are_on_images(tiny: Dataset):
+    variants = remedies(quick(tiny, phases=(Phase(images="smote"),)), "disgust", 10, "set")
+    assert {phase.images for config in variants.values() for phase in config.phases} == {"all"}
+    check_effects(variants["generated"])

@@ -1,5 +1,8 @@
 """A run names the version of what it trains on, so that its command repeats it after an edit."""
 
+import pytest
+
+from fer import ablation_ingredients, seeds
 from fer.data.dataset import Dataset
 from fer.data.selection import mark
 from fer.reproduce import command_line
@@ -37,3 +40,19 @@ def test_other_jobs_are_left_alone(tiny: Dataset):
     mark(tiny, "clean", [0], "drop")
     content = {"dataset": tiny.fingerprint, "selection": "clean"}
     assert create_run(content, kind="outliers").config["selection"] == "clean"
+
+
+def test_seeds_that_are_made_later_train_on_the_same_images(tiny: Dataset):
+    mark(tiny, "clean", [0], "drop")
+    making = seeds.make(quick(tiny, selection="clean"), 2)
+    first = next(making)
+    mark(tiny, "clean", [1], "drop")
+    assert [run.train_config().selection for run in (first, next(making))] == ["clean@1", "clean@1"]
+
+
+def test_an_ablation_whose_ingredients_are_made_first_trains_on_the_images_of_the_moment(tiny: Dataset):
+    mark(tiny, "clean", [0], "drop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ablation_ingredients, "submit", lambda run: None)
+        _, job = ablation_ingredients.queue(quick(tiny, selection="clean"), ["denoised"])
+    assert job.config["training"]["selection"] == "clean@1"

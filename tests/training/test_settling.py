@@ -17,7 +17,7 @@ from fer.training.fit import fit
 from fer.training.settling import normalizations, settle
 from tests.training.conftest import bars, quick
 
-SMALL = {"widths": (4, 6, 8, 8), "blocks": (1, 1, 1, 1), "dropout": 0.0}
+SMALL = {"widths": (4, 6), "blocks": (1, 1), "dropout": 0.0}
 
 
 def never() -> bool:
@@ -60,6 +60,25 @@ def test_stopped_it_leaves_everything_as_it_was():
     assert not settle(model, bars()[0], 16, lambda: next(calls))
     for variable, old in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(np.array(variable), old)
+
+
+def test_dropout_is_off_meanwhile():
+    """What it lets through varies more than what is classified later, at random."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    dropouts = [layers.SpatialDropout2D(0.3), layers.Dropout(0.5), layers.GaussianDropout(0.4)]
+    inner = keras.Sequential([*dropouts, layers.Conv2D(4, 3, name="conv")])
+    model = keras.Sequential([keras.Input((48, 48, 1)), layers.Conv2D(6, 3), inner,
+                              layers.BatchNormalization(name="last")])  # fmt: skip
+    images, _ = bars()
+    before = [np.array(variable) for variable in model.variables if "seed" in variable.path]
+    assert settle(model, images, 16, never)
+    seen = np.asarray(inner(model.layers[0](images[..., None].astype(np.float32) / 255), training=False))
+    found = model.get_layer("last")
+    np.testing.assert_allclose(np.array(found.moving_variance), seen.var((0, 1, 2)), rtol=1e-3)
+    assert [layer.rate for layer in dropouts] == [0.3, 0.5, 0.4]
+    after = [np.array(variable) for variable in model.variables if "seed" in variable.path]
+    np.testing.assert_array_equal(after, before)
 
 
 def dimmed(dataset: Dataset, **changes: object) -> TrainConfig:

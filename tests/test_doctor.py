@@ -8,10 +8,19 @@ import time
 import numpy as np
 import pytest
 
-from fer import doctor, storage
+from fer import doctor, leftovers, storage
 from fer.data.dataset import save_dataset
 from fer.errors import UserError
 from fer.runs.processes import MARKER
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """The folder for temporary files is this test's own: the real one has leftovers of other programs."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(folder))
+    return folder
 
 
 def dataset():
@@ -84,16 +93,12 @@ def test_a_process_of_a_forgotten_run_is_named_and_that_of_another_cache_is_not(
             process.wait()
 
 
-def test_what_belongs_to_nothing_is_found_explained_and_cleaned(cache, monkeypatch, tmp_path):
+def test_what_belongs_to_nothing_is_found_explained_and_cleaned(cache, scratch):
     """Results of a deleted data set, a lock of a removed run, old trash, an upload nobody read."""
-    from fer import leftovers
     from fer.runs import create_run, remove
     from fer.runs.locks import lock_path
     from fer.runs.status import run_lock
 
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(scratch))
     stored = dataset()
     kept = create_run({"epochs": 1}, kind="estimate")
     removed = remove(create_run({"epochs": 1}, kind="estimate"))
@@ -140,8 +145,6 @@ def test_a_lock_that_somebody_holds_is_no_leftover(cache):
 
 
 def test_nothing_outside_the_cache_is_ever_removed(cache, tmp_path):
-    from fer import leftovers
-
     precious = tmp_path / "precious"
     precious.mkdir()
     with pytest.raises(UserError, match="is not in the cache"):

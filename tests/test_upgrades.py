@@ -6,7 +6,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from fer import storage
+from fer import leftovers, storage
 from fer.analysis.statistics import statistics
 from fer.augmentation import list_presets
 from fer.augmentation.config import AugmentationConfig
@@ -21,6 +21,14 @@ from fer.runs import create_run, list_runs, queue
 from fer.runs.files import read_record
 
 OTHERS = (0, 2, 99)
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """The folder for temporary files is this test's own: the real one has leftovers of other programs."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(folder))
 
 
 @pytest.fixture

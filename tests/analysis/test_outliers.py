@@ -169,7 +169,7 @@ PLANTED = ("drawing", "covered", "text", "texture")
 PLANTED_SEED = 90_210  # of faces and outliers; development used 11 to 14
 
 
-def test_planted_outliers_are_in_the_top(tmp_path):
+def test_planted_outliers_are_in_the_top(tmp_path, monkeypatch):
     """Ten each of four kinds among 2,000 demo faces: the product's own job, three of its ten epochs."""
     from fer.data.demo import draw_demo
     from fer.data.demo.outliers import draw_outliers
@@ -183,6 +183,7 @@ def test_planted_outliers_are_in_the_top(tmp_path):
         "planted", images, np.arange(count) % 7, np.zeros(count), [f"{n:04d}" for n in range(count)]
     )
     config = OutlierConfig(dataset.fingerprint, ("autoencoder",), epochs=3).to_json()
+    monkeypatch.setattr("fer.backend.processor_has_bfloat16", lambda: False)  # the same on every processor
     assert not run(config, tmp_path, lambda fraction, text: None, lambda: False)["stopped"]
     top = {
         name: flag(dataset, load_scores(dataset, name), 97).flagged
@@ -197,20 +198,14 @@ def test_planted_outliers_are_in_the_top(tmp_path):
 
 
 def test_two_percent_of_the_real_train_split_is_flagged(real_dataset, tmp_path):
-    """The 98th percentile of a network's real errors, 2 % of 28,709 (574.18) up to one image."""
+    """The 98th percentile of real errors, an untrained network's too: 2 % of 28,709 (574.18) ± 1 image."""
     import keras
 
     from fer.models.autoencoder import build
 
     keras.utils.set_random_seed(0)
     model = build()
-    model.compile("adam", "mse", jit_compile=False)
     train = real_dataset.indices("train")
-    for start in range(0, 3200, 32):
-        batch = (
-            real_dataset.images[train[start * 8 : start * 8 + 256 : 8]][..., None].astype(np.float32) / 255
-        )
-        model.train_on_batch(batch, batch)
     found = reconstruct(model, real_dataset.images, train[:4000])
     for errors, indices in ((found.errors, train[:4000]), (fit_pca(real_dataset).errors, train)):
         every = np.zeros(len(real_dataset), np.float32)

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import driver
+
+expect.set_options(timeout=30_000)  # milliseconds; Playwright's 5 s are short on a busy machine of two cores
 
 
 @pytest.fixture(scope="module")

@@ -53,15 +53,20 @@ def test_same_seed_same_bytes():
     assert len(set(pixel_hashes(images).tolist())) == 14
 
 
-def test_whole_set_is_deterministic_and_equals_single_faces():
-    """560 faces: enough for the helper process, whose half must be what this process would have drawn."""
-    first, second = draw_demo(seed=3, count=560), draw_demo(seed=3, count=560)
+def test_whole_set_is_deterministic_and_equals_single_faces(monkeypatch):
+    """Half of the faces come from the helper process; they must be what this process would have drawn."""
+    read, decode = [], parallel._decode
+    monkeypatch.setattr(parallel, "_WORTH_A_PROCESS", 50)
+    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parallel, "_decode", lambda *answer: read.append(decode(*answer)) or read[-1])
+    first, second = draw_demo(seed=3, count=140), draw_demo(seed=3, count=140)
+    assert len(read) == 2, "a helper did not answer"
     assert first[0].tobytes() == second[0].tobytes()
     assert first[3:] == second[3:]
     images, labels, _, _, factors, _ = first
     plain = [n for n, f in enumerate(factors) if not f["outlier"] and f["duplicate_group"] < 0]
     for index in (plain[0], plain[-1]):
-        alone, record = draw_face(int(labels[index]), (3, index), 560 // 3)
+        alone, record = draw_face(int(labels[index]), (3, index), 140 // 3)
         assert np.array_equal(images[index], alone)
         assert record.items() <= factors[index].items()
 

@@ -164,7 +164,7 @@ def test_resumed_equals_uninterrupted(eight: Dataset, tmp_path: Path, shallow: N
 
 def test_resumed_equals_uninterrupted_as_a_graph(eight: Dataset, tmp_path: Path, shallow: None):
     """What a graph could keep from its first step, such as the decay of the average, is not kept."""
-    config = small(eight, batch_size=4, ema=0.999)
+    config = small(eight, batch_size=4, ema=0.999, widths=(8,))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(config, whole)
     assert train(config, cut, should_stop=after(5)).result["stopped"]  # within the second epoch

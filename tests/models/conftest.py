@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import keras
 import pytest
 
 from fer.models import MODELS
@@ -9,6 +10,7 @@ from fer.models import MODELS
 
 @cache
 def _built(name):
+    keras.utils.set_random_seed(0)
     options = {"weights": None, "image_size": 96} if MODELS[name].pretrained else {}
     return MODELS[name].build(**options)
 

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import keras
@@ -62,19 +61,18 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, s
     assert tuple(files) == foreignkit.CASES
     for case, (content, _) in files.items():
         (folder / f"{case}.keras").write_bytes(content)
-    cache = tmp_path_factory.mktemp("cache")
+    cache, scratch = (tmp_path_factory.mktemp(name) for name in ("cache", "scratch"))
     before = sorted(folder.rglob("*"))
-    outside = sorted(Path(tempfile.gettempdir()).glob("fer-model-*"))
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, *(str(folder / f"{case}.keras") for case in files)],
-        env=os.environ | {"FER_CACHE": str(cache)},
+        env=os.environ | {"FER_CACHE": str(cache), "TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
         check=True,
     )
     assert not canary.exists()
     assert sorted(folder.rglob("*")) == before
-    assert sorted(Path(tempfile.gettempdir()).glob("fer-model-*")) == outside
+    assert list(scratch.iterdir()) == []
     assert [path for path in cache.rglob("*") if path.is_file()] == []
     results = {row[0]: row for row in map(json.loads, done.stdout.splitlines())}
     return {case: (expected, *results[case][1:]) for case, (_, expected) in files.items()}

@@ -37,7 +37,7 @@ def test_a_run_is_done_by_a_detached_process_of_its_own_and_leaves_its_files():
 
 def test_submitting_twice_starts_once(tmp_path):
     log = tmp_path / "events"
-    run = start(seconds=0.2, epochs=2, events=str(log))
+    run = start(seconds=1.0, epochs=1, events=str(log))
     for _ in range(5):
         assert runs.submit(run).state in ("queued", "running")
         time.sleep(0.1)
@@ -57,12 +57,12 @@ def test_the_same_request_makes_one_run():
 
 def test_a_double_click_is_one_wish_and_a_later_click_another():
     config = {"epochs": 1, "rate": 0.1}
-    first = runs.create_run(config, name="Mine", repeat_after=0.5)
-    assert runs.create_run(dict(reversed(config.items())), name="Mine", repeat_after=0.5).id == first.id
-    assert runs.create_run(config | {"rate": 0.2}, repeat_after=0.5).id != first.id
+    first = runs.create_run(config, name="Mine", repeat_after=60)
+    assert runs.create_run(dict(reversed(config.items())), name="Mine", repeat_after=60).id == first.id
+    assert runs.create_run(config | {"rate": 0.2}, repeat_after=60).id != first.id
     with pytest.raises(UserError, match="already called"):
-        runs.create_run(config | {"rate": 0.2}, name="Mine", repeat_after=0.5)
-    unnamed = runs.create_run(config, repeat_after=0.5)
+        runs.create_run(config | {"rate": 0.2}, name="Mine", repeat_after=60)
+    unnamed = runs.create_run(config, repeat_after=60)
     assert unnamed.id != first.id
     time.sleep(0.6)
     assert runs.create_run(config, repeat_after=0.5).id != unnamed.id

@@ -25,6 +25,10 @@ def bars(counts: tuple[int, ...] = COUNTS, seed: int = 0) -> tuple[np.ndarray, n
 
 @pytest.fixture
 def tiny(cache: object) -> Dataset:
+    return tiny_dataset()
+
+
+def tiny_dataset() -> Dataset:
     """56 training, 28 validation and 28 test images with their own splits."""
     parts = [bars(), bars((4,) * 7, 1), bars((4,) * 7, 2)]
     images = np.concatenate([images for images, _ in parts])

@@ -16,8 +16,7 @@ from fer.training import network
 from fer.training.averages import averaged_weights
 from fer.training.config import Phase, TrainConfig
 
-RANDOM = np.random.default_rng(0)
-FACES = RANDOM.random((6, 48, 48, 1), dtype=np.float32)
+FACES = np.random.default_rng(0).random((6, 48, 48, 1), dtype=np.float32)
 LABELS = np.eye(7, dtype=np.float32)[[0, 1, 2, 3, 4, 6]]
 TINY = {"widths": (4, 6), "blocks": (1, 1), "ratio": 0}
 
@@ -63,6 +62,7 @@ def changed(before: dict[str, np.ndarray], model: keras.Model) -> set[str]:
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
+    keras.utils.set_random_seed(0)
     return network.build_network(config(model="resnet_se", model_options=TINY), "float32")
 
 
@@ -175,8 +175,9 @@ class TestOptimizers:
         assert changed(before, trainer) == set()
 
     def test_accumulated_steps_are_one_step_of_a_larger_batch(self):
-        inputs = RANDOM.normal(size=(12, 3)).astype(np.float32)
-        targets = np.eye(7, dtype=np.float32)[RANDOM.integers(0, 7, 12)]
+        random = np.random.default_rng(0)
+        inputs = random.normal(size=(12, 3)).astype(np.float32)
+        targets = np.eye(7, dtype=np.float32)[random.integers(0, 7, 12)]
         phase = Phase(optimizer="sgd", learning_rate=0.3)
         parts, whole = flat(normalised=False), flat(normalised=False)  # statistics are of a batch
         accumulating = trainer_of(parts, phase, gradient_accumulation=3)
@@ -197,11 +198,11 @@ class TestAverages:
     def trained(self) -> tuple[keras.Model, keras.Model, list[np.ndarray]]:
         """A model, its trainer after three steps, and the averages by hand: a ← 0.9·a + 0.1·w from the
         first step's weights on."""
-        model = flat()
+        model, random = flat(), np.random.default_rng(0)
         trainer = trainer_of(model, Phase(optimizer="sgd", learning_rate=0.5), ema=0.9)
         averages: list[np.ndarray] = []
         for _ in range(3):
-            step(trainer, RANDOM.normal(size=(6, 3)).astype(np.float32), LABELS)
+            step(trainer, random.normal(size=(6, 3)).astype(np.float32), LABELS)
             now = [np.array(variable) for variable in model.trainable_variables]
             averages = [0.9 * a + 0.1 * w for a, w in zip(averages or now, now, strict=True)]
         return model, trainer, averages
@@ -241,7 +242,7 @@ class TestAverages:
 def test_the_focal_loss_is_the_papers():
     """−Σ t (1 − p)^γ log p (Lin et al. 2017, eq. 4), weighted by class; γ = 0 is the cross-entropy."""
     model = flat()
-    inputs = RANDOM.normal(0, 3, size=(6, 3)).astype(np.float32)
+    inputs = np.random.default_rng(0).normal(0, 3, size=(6, 3)).astype(np.float32)
     weights = np.array([1, 15, 8, 1, 0.5, 1], dtype=np.float32)
     found = {}
     for name, changes in {
@@ -312,7 +313,7 @@ class TestCompilation:
 
 
 def test_predictions_are_in_order_and_whole_whatever_the_batch():
-    images = RANDOM.integers(0, 256, (7, 48, 48), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (7, 48, 48), dtype=np.uint8)
     model = network.build_network(config(), "float32")
     expected = np.asarray(model(images[..., None].astype(np.float32) / 255))
     for batch in (3, 7, 50):

@@ -1,5 +1,6 @@
 """BatchNorm statistics of the images as they are: exact, kept only where they validate better, resumable."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from fer.training import fit as fit_module
 from fer.training.config import Phase, TrainConfig
 from fer.training.fit import fit
 from fer.training.settling import normalizations, settle
-from tests.training.conftest import bars, quick
+from tests.training.conftest import bars, quick, tiny_dataset
 
 SMALL = {"widths": (4, 6), "blocks": (1, 1), "dropout": 0.0}
+Pair = Callable[[str], tuple[Path, Path, fit_module.FitResult, list[str]]]
 
 
 def never() -> bool:
@@ -107,14 +109,25 @@ def best(directory: Path) -> tuple[dict, dict[str, np.ndarray]]:
     return recorded, {variable.path: np.array(variable) for variable in model.variables}
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """monitor → a training without and one with `settle`, the latter's result and texts; made once each."""
+
+    @functools.cache
+    def made(monitor: str) -> tuple[Path, Path, fit_module.FitResult, list[str]]:
+        dataset, folder, shown = tiny_dataset(), tmp_path_factory.mktemp(monitor), []
+        plain, settled = folder / "plain", folder / "settled"
+        fit(dimmed(dataset, settle=False, checkpoint_monitor=monitor), plain)
+        config = dimmed(dataset, checkpoint_monitor=monitor)
+        return plain, settled, fit(config, settled, lambda _, text: shown.append(text)), shown
+
+    return made
+
+
 @pytest.mark.parametrize("monitor", ["val_loss", "last"])
-def test_a_run_ends_with_them_and_without_another_weight(tiny: Dataset, tmp_path: Path, monitor: str):
-    shown: list[str] = []
-    fit(dimmed(tiny, settle=False, checkpoint_monitor=monitor), tmp_path / "plain")
-    result = fit(
-        dimmed(tiny, checkpoint_monitor=monitor), tmp_path / "settled", lambda _, text: shown.append(text)
-    )
-    (plain, old), (recorded, new) = best(tmp_path / "plain"), best(tmp_path / "settled")
+def test_a_run_ends_with_them_and_without_another_weight(pair: Pair, monitor: str):
+    without, settled, result, shown = pair(monitor)
+    (plain, old), (recorded, new) = best(without), best(settled)
     assert "settled" not in plain
     assert recorded["settled"]
     assert monitor == "last" or recorded["val_loss"] < plain["val_loss"]
@@ -125,26 +138,25 @@ def test_a_run_ends_with_them_and_without_another_weight(tiny: Dataset, tmp_path
 
 
 def test_statistics_that_validate_worse_are_not_kept(
-    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Dataset, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def spoil(model: keras.Model, images: np.ndarray, batch: int, should_stop: Callable[[], bool]) -> bool:
         for layer in normalizations(model):
             layer.moving_mean.assign(layer.moving_mean + 100)
         return True
 
-    config = dimmed(tiny, checkpoint_monitor="val_loss")
-    fit(dimmed(tiny, settle=False, checkpoint_monitor="val_loss"), tmp_path / "plain")
+    without, *_ = pair("val_loss")
     monkeypatch.setattr(fit_module, "settle", spoil)
-    fit(config, tmp_path / "spoiled")
-    (plain, old), (recorded, new) = best(tmp_path / "plain"), best(tmp_path / "spoiled")
+    fit(dimmed(tiny, checkpoint_monitor="val_loss"), tmp_path / "spoiled")
+    (plain, old), (recorded, new) = best(without), best(tmp_path / "spoiled")
     assert recorded == plain | {"settled": False}
     for path, value in new.items():
         np.testing.assert_array_equal(value, old[path])
 
 
-def test_stopped_and_resumed_it_comes_to_the_same(tiny: Dataset, tmp_path: Path):
+def test_stopped_and_resumed_it_comes_to_the_same(tiny: Dataset, pair: Pair, tmp_path: Path):
     config = dimmed(tiny, checkpoint_monitor="val_loss")
-    fit(config, tmp_path / "whole")
+    _, uncut, *_ = pair("val_loss")
     asked: list[str] = []
 
     def while_it_settles() -> bool:
@@ -153,7 +165,7 @@ def test_stopped_and_resumed_it_comes_to_the_same(tiny: Dataset, tmp_path: Path)
     assert fit(config, tmp_path / "cut", lambda _, text: asked.append(text), while_it_settles).stopped
     assert "settled" not in json.loads((tmp_path / "cut" / "best.json").read_text())
     assert not fit(config, tmp_path / "cut").stopped
-    (whole, expected), (cut, found) = best(tmp_path / "whole"), best(tmp_path / "cut")
+    (whole, expected), (cut, found) = best(uncut), best(tmp_path / "cut")
     assert cut == pytest.approx(whole, abs=1e-6)
     for path, value in found.items():
         np.testing.assert_allclose(value, expected[path], atol=1e-6, err_msg=path)

@@ -24,7 +24,8 @@ def starting_weights(form: Form, runs: dict[str, Run]) -> None:
 
 def smote(form: Form, runs: dict[str, Run]) -> None:
     """The run in whose features SMOTE balances the classes."""
-    form.note("smote", _one(form, "SMOTE in the features of", "smote", _same_network(form, runs), runs, "off",
+    same = [key for key in _same_network(form, runs) if runs[key].status().state == "finished"]
+    form.note("smote", _one(form, "SMOTE in the features of", "smote", same, runs, "off",
         "A finished run of the same network, images and split. Only its last layer is trained anew, on "
         "features that SMOTE made as many of for every class (Chawla et al. 2002).",
     ))  # fmt: skip

@@ -60,13 +60,14 @@ def _changed(standing: Standing | None, figure: str) -> str | None:
     """The best run that follows a note of the recipe, else the one with fewest changes: figure and what."""
     if standing is None:
         return None
-    if standing.others:
-        value, how = standing.others[0].best(figure), standing.others[0].how
-    elif standing.nearest is not None:
-        value, how = standing.nearest.metrics.get(figure), standing.nearest.changed
-    else:
+    noted = [(value, group.how) for group in standing.others if (value := group.best(figure)) is not None]
+    nearest = standing.nearest
+    if not noted and nearest is not None and nearest.metrics.get(figure) is not None:
+        noted = [(float(nearest.metrics[figure]), nearest.changed)]
+    if not noted:
         return None
-    return f"{100 * float(value):.1f} %: {how}" if value is not None else None
+    value, how = max(noted)
+    return f"{100 * value:.1f} %: {how}"
 
 
 def _percent(share: float | None) -> float | None:
@@ -84,7 +85,7 @@ def _table(dataset: Dataset, here: dict[str, Standing], times: Times) -> None:
         selection_mode="single-row",
     )
     st.caption(
-        f"Click a row to open the recipe. Here: the mean over the finished runs on "
+        f"Click a row to open the recipe. Here: the mean over the seeds of the finished runs on "
         f"{panels.plain(dataset.name)} that changed nothing but seed and device, scored on its test split; "
         "the difference is the best run minus the reported figure. The studies scored PublicTest and "
         "PrivateTest together, unless a recipe's notes say otherwise."
@@ -103,15 +104,15 @@ def _columns() -> dict[str, Any]:
             width=75, help="What the study judged it by; the columns to the right are of this figure."
         ),
         "reported (%)": number(80, "In the study."),
-        "here (%)": number(62, "Mean over the runs that changed nothing but seed and device."),
+        "here (%)": number(62, "Mean over the seeds of the runs that changed nothing but seed and device."),
         "best (%)": number(62, "The best of these runs: it flatters when there are many."),
         "difference (points)": number(75, "The best run here minus reported.", "+", "difference"),
-        "runs": st.column_config.NumberColumn(width=42, help="How many runs the mean is of."),
+        "runs": st.column_config.NumberColumn(width=42, help="How many runs, repeats of a seed included."),
         "expected time": st.column_config.NumberColumn(
             format="duration", width=95, help="On this machine, from a few steps of every phase; at most."
         ),
         "parameters": st.column_config.NumberColumn(format="localized", width=90),
-        "± (points)": number(75, "Half of the 95 % interval of the mean over the seeds, from two runs on."),
+        "± (points)": number(75, "Half of the 95 % interval of the mean over the seeds, from two seeds on."),
         "without leaks (%)": number(
             110, "Mean accuracy here without the test images that are also in the training images."
         ),

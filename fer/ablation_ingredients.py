@@ -13,6 +13,7 @@ from fer.checks import check_choice
 from fer.data.dataset import Dataset, list_datasets, open_dataset
 from fer.data.selection import mark, open_selection
 from fer.runs import Run, create_run, list_runs, submit
+from fer.training.ablation import ablation
 from fer.training.config import TrainConfig
 from fer.training.pinning import pinned
 
@@ -38,10 +39,11 @@ def queue(
 
     Raises:
         UnknownName: `make` names something else.
-        UserError: the job cannot be made or submitted.
+        UserError: as `fer.training.ablation.ablation`, or the job cannot be made or submitted.
     """
     for name in make:
         check_choice("ingredient", name, INGREDIENTS)
+    ablation(config, seeds, selection, denoised)  # what it would refuse then, it refuses now
     identifier = new_identifier(config.recipe)
     content = {
         "dataset": config.dataset,

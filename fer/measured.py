@@ -15,6 +15,7 @@ from fer.recipes import RECIPES, Recipe
 from fer.recipes.recipe import CLEANED
 from fer.reproduce import changes
 from fer.runs import Run, list_runs, statuses
+from fer.training.pinning import selection_used
 
 # Differences that do not make it another experiment: chance, and where it ran.
 SAME_EXPERIMENT = frozenset({"seed", "device", "jit"})
@@ -129,6 +130,8 @@ def measured(dataset: str) -> dict[str, Standing]:
             continue
         words = in_words(found, len(run.config.get("phases") or ()))
         scored = Scored(run.id, run.name, metrics, run.config.get("seed"), words, len(found))
+        if "selection" in found:
+            found["selection"] = selection_used(run)
         how = _same_as(RECIPES[run.recipe], found)
         if how:
             groups.setdefault(run.recipe, {}).setdefault(how, []).append(scored)

@@ -10,6 +10,7 @@ from fer.ablations import GROUP, REMEDIES, Known, new_identifier
 from fer.analysis import outliers
 from fer.data.dataset import save_dataset
 from fer.data.selection import open_selection
+from fer.errors import UserError
 from fer.recipes import RECIPES, recipe_config
 from fer.runs import create_run, list_runs, record_finished, remove, tag
 from tests.evaluation.builders import tiny_dataset
@@ -269,6 +270,15 @@ def test_the_same_job_again_is_another_ablation(queued, monkeypatch):
     assert ablation_ingredients.job_of(changed["ablation"]).id == again.id
     assert ablation_ingredients.job_of(identifier).id == job.id
     assert ablation_ingredients.job_of("another") is None
+
+
+def test_what_the_ablation_would_refuse_is_refused_before_its_ingredients_are_made(queued):
+    config = recipe_config("baseline_cnn", DATA, augmentation="none", smote="some run")
+    with pytest.raises(UserError, match="Leave out SMOTE"):
+        ablation_ingredients.queue(config, ["denoised"])
+    with pytest.raises(UserError, match="500"):
+        ablation_ingredients.queue(recipe_config("baseline_cnn", DATA), ["denoised"], seeds=500)
+    assert list_runs() == queued == []
 
 
 def test_a_stopped_job_queues_nothing(queued, monkeypatch, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fer import storage
 from fer.means import Difference, difference, half_width
 from fer.measured import AS_IT_STANDS, differences, in_words, main_figure, measured
 from fer.recipes import RECIPES, recipe_config
@@ -95,6 +96,14 @@ def test_a_selection_repeats_study_a_where_the_recipe_says_so():
     assert len(standing.main.runs) == 1
     hows = [(group.how, len(group.runs)) for group in standing.others]
     assert hows == [("selection clean@3", 2), ("selection clean@4", 1)]
+
+
+def test_the_version_that_an_old_run_used_is_the_one_it_recorded():
+    finished("unet_attention", 0.6, selection="clean@3")
+    old = finished("unet_attention", 0.5, seed="1", selection="clean")
+    storage.write_json(old.directory / "environment.json", {"selection": "clean@3"})
+    (group,) = measured(DATA)["unet_attention"].others
+    assert (group.how, len(group.runs)) == ("selection clean@3", 2)
 
 
 def test_study_c_is_repeated_by_its_split():

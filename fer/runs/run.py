@@ -189,6 +189,28 @@ def open_run(key: str | Run) -> Run:
     return matches[0]
 
 
+def with_forerunners(run: Run) -> list[Run]:
+    """A run, those it was built on, and what these were built on, each once; what is deleted is left out.
+
+    Raises:
+        UnknownName: a run that this one itself names is gone.
+    """
+    found, waiting = {run.id: run}, [run]
+    while waiting:
+        one = waiting.pop()
+        for key in files.built_on(one.config):
+            try:
+                other = open_run(key)
+            except UnknownName:
+                if one is run:
+                    raise
+                continue
+            if other.id not in found:
+                found[other.id] = other
+                waiting.append(other)
+    return list(found.values())
+
+
 def _numbers(values: list[str]) -> list[Any]:
     """Text as whole numbers if all are, else as numbers (nothing is NaN), else as it is (the phase)."""
     for convert in (int, lambda value: float(value or "nan")):

@@ -41,8 +41,10 @@ def forerunners(config: TrainConfig, data: TrainingData) -> list[TrainedRun]:
 
     if config.smote:
         check_base(config, data.selection)
+    own = data.dataset.hashes[data.splits["train"]]
+    validating = data.dataset.hashes[data.splits["validation"]]
     found: dict[str, TrainedRun] = {}
-    for key in filter(None, (config.smote, config.initial, *config.teachers)):
+    for key in built_on(config.to_json()):
         run = open_run(key)
         if run.id in found:
             continue
@@ -55,8 +57,10 @@ def forerunners(config: TrainConfig, data: TrainingData) -> list[TrainedRun]:
                 f"Run {run.name!r} tells {', '.join(trained.classes)} apart and this training "
                 f"{', '.join(config.classes)}; both need the same classes."
             )
-        seen = trained_on(trained, data)
-        shared = np.isin(data.dataset.hashes[data.splits["validation"]], seen)
+        if key == config.smote:
+            continue  # the same images train and validate both, as `check_base` saw to
+        # Copies that train here too, where the split allows that, are no news from that run.
+        shared = np.isin(validating, trained_on(trained, data)) & ~np.isin(validating, own)
         if shared.any():
             raise UserError(
                 f"Run {run.name!r} was trained on {int(shared.sum())} of the {len(shared)} images that "
@@ -68,7 +72,7 @@ def forerunners(config: TrainConfig, data: TrainingData) -> list[TrainedRun]:
 def trained_on(run: TrainedRun, data: TrainingData) -> np.ndarray:
     """(M,) V16 hashes of the pixels that the run, and what it built on, trained on.
 
-    Where that cannot be told from what it validated on, those too.
+    Of another data set, where that cannot be told from what it validated on, those too.
 
     Raises:
         UserError: the run does not record them.
@@ -79,12 +83,15 @@ def trained_on(run: TrainedRun, data: TrainingData) -> np.ndarray:
         raise UserError(f"Run {run.name!r} does not record the images it saw; build on another.")
     if run.fingerprint != data.dataset.fingerprint or "train" not in run.splits:
         return run.hashes
-    found = [data.dataset.hashes[run.splits["train"]]]
+    own = data.dataset.hashes[run.splits["train"]]
+    found = [own]
     for key in built_on(run.config):
         try:
             found.append(trained_on(trained_run(open_run(key)), data))
-        except UnknownName:
-            return run.hashes  # deleted since; they are among these
+        except UnknownName:  # deleted since; it had not trained on what validated this one, or was refused
+            validated = data.dataset.hashes[run.splits.get("validation", [])]
+            known = np.isin(run.hashes, validated) & ~np.isin(run.hashes, own)
+            found.append(run.hashes[~known])
     return np.concatenate(found)
 
 

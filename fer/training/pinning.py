@@ -3,11 +3,14 @@
 Every new training comes through here, so what would have no effect in it is refused here too.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer.errors import UserError
 from fer.training.config import TrainConfig
 from fer.training.effects import check_effects
+
+if TYPE_CHECKING:
+    from fer.runs import Run
 
 
 def pinned(content: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +36,16 @@ def pinned(content: dict[str, Any]) -> dict[str, Any]:
     except (UserError, OSError, KeyError, TypeError, ValueError):
         pass
     return content
+
+
+def selection_used(run: "Run") -> str:
+    """The selection a run trained on as `name@version`, '' for none; old configs have the name alone."""
+    from fer.evaluation.trained import trained_run
+
+    chosen = str(run.config.get("selection") or "")
+    if not chosen or "@" in chosen:
+        return chosen
+    return str(trained_run(run).environment.get("selection") or chosen)
 
 
 def _check(content: dict[str, Any]) -> None:

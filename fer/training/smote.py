@@ -14,11 +14,11 @@ import keras
 import numpy as np
 
 from fer.errors import UserError
-from fer.evaluation.trained import trained_run
 from fer.models import MODELS
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, TrainingData
 from fer.training.phase import Phase
+from fer.training.pinning import selection_used
 
 if TYPE_CHECKING:
     from fer.runs import Run
@@ -53,7 +53,7 @@ def check_base(config: TrainConfig, selection: str) -> None:
         if name == "model_options":
             mine, theirs = _network_options(config), _network_options(base)
         elif name == "selection":
-            mine, theirs = selection, _selection_used(run, base)
+            mine, theirs = selection, selection_used(run)
         if mine != theirs:
             raise UserError(
                 f"SMOTE takes its features from run {run.name!r}, whose setting {name} is {theirs!r} and not "
@@ -78,13 +78,6 @@ def _network_options(config: TrainConfig) -> dict[str, Any]:
     """All options of the config's network but where its weights begin, which the base's end replaces."""
     options = MODELS[config.model].options | config.model_options
     return {name: value for name, value in json.loads(json.dumps(options)).items() if name != "weights"}
-
-
-def _selection_used(run: "Run", config: TrainConfig) -> str:
-    """The run's selection with its version, which the configs of earlier versions leave out."""
-    if not config.selection or "@" in config.selection:
-        return config.selection
-    return str(trained_run(run).environment.get("selection") or config.selection)
 
 
 def head_of(model: keras.Model) -> keras.Model:

@@ -72,6 +72,14 @@ def test_smote_takes_the_features_of_a_run_of_the_same_network(earlier, submitte
     assert len(submitted) == 1
 
 
+def test_a_run_that_did_not_finish_gives_its_weights_but_no_features(earlier, cache):
+    storage.write_json(cache / "runs" / "baseline_cnn-mine" / "status.json", {"state": "stopped"})
+    page = open_page("train", **{state.DATASET: earlier.name})
+    offered = {box.label: box.options for box in page.selectbox}
+    assert offered["Start from the weights of"][1:] == ["mine"]
+    assert offered["SMOTE in the features of"] == ["off"]
+
+
 def test_another_network_gives_neither_weights_nor_features(earlier):
     page = open_page("train", **{state.DATASET: earlier.name})
     widget(page, "number_input", "Dropout").set_value(0.1).run()

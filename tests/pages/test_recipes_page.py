@@ -243,6 +243,16 @@ def test_the_nearest_run_is_shown_where_none_is_unchanged(dataset):
 
 
 @pytest.mark.usefixtures("drawn")
+def test_the_best_of_the_runs_with_changes_is_named(dataset):
+    for seed in ("0", "1"):
+        finished(dataset, "unet_attention", 0.60, selection="one@1", seed=seed)
+    finished(dataset, "unet_attention", 0.65, selection="one@2")
+    shown = recipes_table(opened(dataset)).loc["unet_attention"]
+    assert shown["with changes"] == "65.0 %: selection one@2"
+    assert shown["runs"] == 0
+
+
+@pytest.mark.usefixtures("drawn")
 def test_how_it_trains(dataset):
     page = opened(dataset, "hybrid_heavy_weights")
     phases = next(frame.value for frame in page.dataframe if "optimizer" in frame.value)

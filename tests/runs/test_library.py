@@ -10,6 +10,7 @@ import pytest
 from fer import runs, storage
 from fer.errors import UnknownName, UserError
 from fer.runs import jobs, launchers
+from fer.runs.run import with_forerunners
 
 
 def test_an_id_says_what_and_when():
@@ -116,6 +117,17 @@ def test_remove_and_restore():
     assert runs.empty_trash(older_than_days=1) == []
     assert runs.empty_trash() == [other.id]
     assert runs.list_trash() == []
+
+
+def test_a_run_with_all_it_was_built_on():
+    old, gone = runs.create_run({}, name="old"), runs.create_run({}, name="gone")
+    runs.create_run({"initial": "old", "teachers": ["gone"]}, name="base")
+    runs.create_run({"teachers": ["base", old.id]}, name="teacher")
+    run = runs.create_run({"smote": "base", "teachers": ["teacher"]}, name="mine")
+    runs.remove(gone)
+    assert sorted(one.name for one in with_forerunners(run)) == ["base", "mine", "old", "teacher"]
+    with pytest.raises(UnknownName, match="gone"):
+        with_forerunners(runs.open_run("base"))
 
 
 def test_a_finished_run_made_by_hand():

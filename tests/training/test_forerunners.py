@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from fer.data.dataset import Dataset, save_dataset
+from fer.data.splits import SplitConfig
 from fer.errors import UserError
 from fer.evaluation.protocol import protocol_card
 from fer.evaluation.trained import trained_run
 from fer.models.loading import load_model
-from fer.runs import create_run, open_run
+from fer.runs import create_run, open_run, remove
 from fer.runs.run import Run
 from fer.training.config import Phase, TrainConfig, with_settings
 from fer.training.data import Batches, load_data
@@ -124,28 +125,58 @@ def test_what_the_teachers_saw_counts_as_seen(tiny: Dataset):
     assert "labels softened by the answers of 'teacher'" in protocol_card(student).pretraining
 
 
+def made(name: str, config: TrainConfig, *seen: Dataset) -> Run:
+    """A finished run that saw all images of the data sets, without its training."""
+    splits = load_data(config).splits
+
+    def fill(folder: Path) -> None:
+        np.savez(folder / "splits.npz", **splits)
+        np.save(folder / "hashes.npy", np.unique(np.concatenate([dataset.hashes for dataset in seen])))
+        with ZipFile(folder / "best.keras", "w") as network:
+            network.writestr("config.json", "{}")
+
+    return create_run(config.to_json(), name=name, fill=fill)
+
+
+def test_what_a_deleted_forerunner_saw_is_still_known_but_not_what_validated(cache: object):
+    """The run's own validation images are no reason to refuse it where they validate again."""
+    asked = divided("asked", *bars(seed=3), *bars((4,) * 7, seed=4))
+    first = made("first", quick(asked), asked)
+    second = made("second", quick(asked, teachers=("first",)), asked)
+    data = load_data(quick(asked, initial="second"))
+    before = trained_on(trained_run(second), data)
+    remove(first)
+    assert [run.name for run in forerunners(quick(asked, initial="second"), data)] == ["second"]
+    np.testing.assert_array_equal(np.unique(trained_on(trained_run(second), data)), np.unique(before))
+    turned = divided("turned", *bars((4,) * 7, seed=6), *bars((4,) * 7, seed=4))
+    with pytest.raises(UserError, match="28 of the 28"):  # of another data set all that it saw counts
+        forerunners(quick(turned, initial="second"), load_data(quick(turned)))
+
+
+def test_copies_that_train_here_too_are_no_reason_to_refuse(cache: object):
+    faces, labels = bars((4,) * 7, seed=3)
+    twice = np.concatenate([faces, faces]), np.concatenate([labels, labels])
+    copied = save_dataset("copied", *twice, np.zeros(56, dtype=int), [f"{n}" for n in range(56)])
+    config = quick(copied, split=SplitConfig(group_duplicates=False))
+    made("first", config, copied)
+    data = load_data(config)
+    assert np.isin(copied.hashes[data.splits["validation"]], copied.hashes[data.splits["train"]]).any()
+    for changes in ({"initial": "first"}, {"smote": "first"}):
+        assert [run.name for run in forerunners(replace(config, **changes), data)] == ["first"]
+
+
 def test_what_the_base_of_smote_was_built_on_counts_as_seen_too(tiny: Dataset):
     """`base` began from the weights of `first`, whose training images validate here."""
 
-    def made(name: str, seen: np.ndarray, config: TrainConfig) -> None:
-        def fill(folder: Path) -> None:
-            np.savez(folder / "splits.npz", train=tiny.indices("train"))
-            np.save(folder / "hashes.npy", seen)
-            with ZipFile(folder / "best.keras", "w") as network:
-                network.writestr("config.json", "{}")
-
-        create_run(config.to_json(), name=name, fill=fill)
-
     foreign = divided("foreign", *bars((4,) * 7, 1), *bars((4,) * 7, 7))
-    made("first", foreign.hashes, quick(foreign))
-    made("base", np.unique(np.concatenate([tiny.hashes, foreign.hashes])), quick(tiny, initial="first"))
-    made("balanced", tiny.hashes, quick(tiny, smote="base"))
+    made("first", quick(foreign), foreign)
+    made("base", quick(tiny, initial="first"), tiny, foreign)
+    made("balanced", quick(tiny, smote="base"), tiny)
     data = load_data(quick(tiny))
     assert np.isin(foreign.hashes, trained_on(trained_run(open_run("balanced")), data)).all()
-    for changes in ({"smote": "base"}, {"initial": "balanced"}):
-        with pytest.raises(UserError, match="28 of the 28 images that validate this training"):
-            forerunners(quick(tiny, **changes), data)
-    made("alone", tiny.hashes, quick(tiny))
+    with pytest.raises(UserError, match="28 of the 28 images that validate this training"):
+        forerunners(quick(tiny, initial="balanced"), data)
+    made("alone", quick(tiny), tiny)
     assert [run.name for run in forerunners(quick(tiny, smote="alone"), data)] == ["alone"]
 
 

@@ -72,13 +72,6 @@ def test_what_would_have_no_effect_beside_it_is_refused(tiny: Dataset, tmp_path,
     assert TrainConfig.from_json(config.to_json()) == config
 
 
-@pytest.mark.parametrize("changes", [{"generated": "set"}, {"teachers": ("run",)}])
-def test_what_a_phase_on_features_would_drop_is_refused(tiny: Dataset, changes: dict):
-    config = quick(tiny, phases=(Phase(), Phase(name="SMOTE", images="smote")), **changes)
-    with pytest.raises(UserError, match=f"Phase 'SMOTE'.* {min(changes)} would have no effect in it"):
-        create_run(config.to_json())
-
-
 def test_what_an_earlier_version_let_begin_goes_on(tiny: Dataset, tmp_path, monkeypatch):
     def refuse(config: TrainConfig) -> None:
         raise UserError("no")

@@ -18,7 +18,7 @@ from fer import storage
 from fer.errors import UserError
 from fer.runs.launchers import ray_node
 from fer.runs.launchers.ray import STOP_SECONDS
-from fer.runs.run import Run, open_run
+from fer.runs.run import Run, with_forerunners
 from fer.training.records import revision
 
 TIMEOUT = 60.0
@@ -140,10 +140,9 @@ def _parcel(run: Run, order: dict[str, Any]) -> Iterator[list[str]]:
     cache = storage.cache_directory()
     with tempfile.TemporaryDirectory(prefix=storage.STAGING_PREFIX, dir=cache) as staging:
         parcel = Path(staging) / f"{ray_node.PARCEL}-{run.id}"
-        built_on = (run.config.get("smote"), run.config.get("initial"), *(run.config.get("teachers") or ()))
-        for source in {open_run(needed).directory for needed in (run.id, *filter(None, built_on))}:
+        for source in with_forerunners(run):
             ignored = shutil.ignore_patterns("status.json", f"{storage.STAGING_PREFIX}*")
-            shutil.copytree(source, parcel / "runs" / source.name, ignore=ignored)
+            shutil.copytree(source.directory, parcel / "runs" / source.directory.name, ignore=ignored)
         selections = cache / "selections" / order["dataset"]
         if run.config.get("selection") and selections.is_dir():
             shutil.copytree(selections, parcel / "selections" / order["dataset"])

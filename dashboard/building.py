@@ -1,13 +1,13 @@
 """On the Train page: the earlier runs that a training builds on."""
 
-import json
+from typing import Any
 
 import streamlit as st
 
 from dashboard import network_options, panels
 from dashboard.fields import Form
 from dashboard.train_fields import FIELDS
-from fer.models import MODELS
+from fer.models import network_shape
 from fer.runs import Run
 from fer.training.config import TEACHERS_LIMIT
 
@@ -70,18 +70,13 @@ def _one(
 def _same_network(form: Form, runs: dict[str, Run]) -> list[str]:
     """The runs that have the very network of the form, whatever weights it began with."""
     options = {name: form.now(f"model_options.{name}") for name in form.own("model_options")}
-    wanted = form.own("model"), _shape(options)
-    return [key for key, run in runs.items() if _network(run) == wanted]
+    model = form.own("model")
+    wanted = network_shape(model, options)
+    return [key for key, run in runs.items() if run.config.get("model") == model and _shape(run) == wanted]
 
 
-def _network(run: Run) -> tuple[str, dict]:
-    model = str(run.config.get("model"))
-    known = MODELS[model].options if model in MODELS else {}
-    return model, _shape(known | dict(run.config.get("model_options") or {}))
-
-
-def _shape(options: dict) -> dict:
-    return json.loads(json.dumps({name: value for name, value in options.items() if name != "weights"}))
+def _shape(run: Run) -> dict[str, Any]:
+    return network_shape(str(run.config.get("model")), run.config.get("model_options") or {})
 
 
 def networks() -> dict[str, Run]:

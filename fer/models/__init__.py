@@ -10,6 +10,8 @@ one entry in `MODELS`. What all models keep to:
 """
 
 import ast
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -105,6 +107,17 @@ def model_spec(name: str) -> ModelSpec:
     if name not in MODELS:
         raise UnknownName("model", name, list(MODELS))
     return MODELS[name]
+
+
+def network_shape(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that shape a network, as JSON holds them: its defaults with `options`, but not `weights`.
+
+    A model that is not known any more has the given ones alone.
+    """
+    known = MODELS[model].options if model in MODELS else {}
+    found: dict[str, Any] = json.loads(json.dumps({**known, **options}))
+    found.pop("weights", None)  # where it began; training replaces that
+    return found
 
 
 def _same_kind(value: Any, default: Any) -> bool:

@@ -5,16 +5,15 @@ of a trained network it is plausible, so only what reads the features, layer `lo
 Study A tried this and gained nothing; here is how to see for oneself.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from fer.errors import UserError
-from fer.models import MODELS
+from fer.models import network_shape
 from fer.training.config import TrainConfig
 from fer.training.data import Batch, TrainingData
 from fer.training.phase import Phase
@@ -51,7 +50,7 @@ def check_base(config: TrainConfig, selection: str) -> None:
                  "preprocessing"):  # fmt: skip
         mine, theirs = getattr(config, name), getattr(base, name)
         if name == "model_options":
-            mine, theirs = _network_options(config), _network_options(base)
+            mine, theirs = (network_shape(one.model, one.model_options) for one in (config, base))
         elif name == "selection":
             mine, theirs = selection, selection_used(run)
         if mine != theirs:
@@ -72,12 +71,6 @@ def _check_finished(run: "Run") -> None:
             f"SMOTE takes its features from run {run.name!r}, which is {status.state} and not finished. "
             f"{advice}"
         )
-
-
-def _network_options(config: TrainConfig) -> dict[str, Any]:
-    """All options of the config's network but where its weights begin, which the base's end replaces."""
-    options = MODELS[config.model].options | config.model_options
-    return {name: value for name, value in json.loads(json.dumps(options)).items() if name != "weights"}
 
 
 def head_of(model: keras.Model) -> keras.Model:

@@ -5,7 +5,18 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard import calibrating, confusions, jobs, learning, mistakes, panels, reporting, scoring, state
+from dashboard import (
+    auditing,
+    calibrating,
+    confusions,
+    jobs,
+    learning,
+    mistakes,
+    panels,
+    reporting,
+    scoring,
+    state,
+)
 from dashboard.chosen import Chosen
 from fer.errors import UserError
 from fer.evaluation.report import NotEvaluated
@@ -59,6 +70,7 @@ VIEWS: dict[str, Callable[[Chosen], None]] = {
     "Per class": confusions.per_class,
     "Confusion": confusions.confusion,
     "Errors": mistakes.gallery,
+    "Subgroups": auditing.subgroups,
     "Calibration": calibrating.reliability,
     "Curves": learning.curves,
     "Ensemble": scoring.ensemble,

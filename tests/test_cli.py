@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,14 @@ from fer import ablation_ingredients, seeds, storage
 from fer.cli import _plain, main
 from fer.commands import COMMANDS
 from fer.commands.base import as_lines
+from fer.data.dataset import open_dataset
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.evaluation.predictions import Predictions, predictions_path, store_predictions
+from fer.evaluation.trained import trained_run
 from fer.recipes import recipe_config
 from fer.runs import create_run, record_finished, tag
+from tests.evaluation.builders import write_facts
 
 
 @pytest.fixture
@@ -142,6 +147,50 @@ def test_outliers_become_a_selection(folder, capsys):
     assert (listed["selection"], listed["drop"]) == ("odd", 4)
     assert main(["outliers", "tiny", "--selection", "../odd"]) == 1
     assert "../odd" in capsys.readouterr().err
+
+
+def test_a_table_of_groups_is_imported_listed_and_removed(folder, tmp_path, capsys):
+    document(capsys, "import", str(folder), "--name", "tiny")
+    table = tmp_path / "groups.csv"
+    table.write_text("image,glasses\ntest/sad/0.png,yes\ntest/happy/0.png,no\n")
+    rows = document(capsys, "attribute", "import", "tiny", "--file", str(table))
+    assert rows[-1] == {"attribute": "glasses", "images": 2, "groups": "no, yes"}
+    assert [row["attribute"] for row in rows[:-1]] == ["brightness", "contrast", "sharpness", "noise"]
+    assert document(capsys, "attribute", "list", "tiny") == rows
+    assert document(capsys, "attribute", "remove", "tiny", "glasses") == rows[:-1]
+    for wrong, why in (
+        (("import", "tiny", "--file", "nowhere.csv"), "There is no file 'nowhere.csv'"),
+        (("import", "tiny"), "--file CSV"),
+        (("remove", "tiny"), "Name the attribute"),
+        (("remove", "tiny", "glasses"), "imported attribute 'glasses'"),
+    ):
+        assert main(["attribute", *wrong]) == 1
+        assert why in capsys.readouterr().err
+
+
+def test_subgroups_of_a_run_are_audited(folder, tmp_path, capsys):
+    document(capsys, "import", str(folder), "--name", "tiny")
+    dataset = open_dataset("tiny")
+    run = storage.cache_directory() / "runs" / "baseline_cnn-x"
+    write_facts(run, dataset)
+    storage.write_json(run / "status.json", {"state": "finished", "started": 1e9, "ended": 2e9})
+    with zipfile.ZipFile(run / "best.keras", "w") as archive:
+        archive.writestr("weights", b"never opened: the answers are stored")
+    trained = trained_run(run)
+    test = dataset.indices("test")
+    answers = np.eye(7, dtype=np.float32)[[0, 1, 2, 3, 4, 3, 3]]  # sad and surprise are taken for happy
+    found = Predictions(test, answers, dataset.splits[test], trained.stamp, 0.001, 1.0)
+    store_predictions(predictions_path(trained, dataset.fingerprint), found)
+    audit = document(capsys, "subgroups", "baseline_cnn-x", "--by", "brightness")
+    assert sum(row["images"] for row in audit["groups"]) == 7
+    assert sum(row["images"] * row["accuracy"] for row in audit["groups"]) == pytest.approx(5)
+    assert audit["findings"] == []
+    assert main(["subgroups", "baseline_cnn-x", "--by", "brightness"]) == 0
+    shown = capsys.readouterr().out
+    assert "lowest quarter" in shown
+    assert "No group differs" in shown
+    assert main(["subgroups", "baseline_cnn-x", "--by", "age"]) == 1
+    assert "attribute 'age'" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_is_one_line_and_status_1():

@@ -132,6 +132,32 @@ def selection(options: argparse.Namespace, progress: Progress) -> Any:
     return {"selection": made.name, "version": made.version, "reference": made.reference, **made.counts()}
 
 
+def attribute(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    from fer.analysis import attributes
+    from fer.data.dataset import open_dataset
+
+    dataset = open_dataset(options.dataset)
+    if options.verb == "import":
+        if not options.file or not Path(options.file).is_file():
+            raise UserError(
+                f"There is no file {options.file!r}: python -m fer attribute import DATASET --file CSV."
+            )
+        attributes.import_attributes(dataset, Path(options.file).read_bytes())
+    elif options.verb == "remove":
+        if not options.name:
+            raise UserError("Name the attribute: python -m fer attribute remove DATASET NAME.")
+        attributes.delete_attribute(dataset, options.name)
+    opened = [attributes.open_attribute(dataset, name) for name in attributes.list_attributes(dataset)]
+    return [
+        {
+            "attribute": found.name,
+            "images": int((found.codes != attributes.UNKNOWN).sum()),
+            "groups": ", ".join(found.groups),
+        }
+        for found in opened
+    ]
+
+
 def _file_argument(options: argparse.Namespace) -> str:
     if not options.file:
         raise UserError(f"Name the CSV file: python -m fer selection {options.verb} DATASET NAME --file F.")
@@ -200,6 +226,18 @@ COMMANDS: tuple[Command, ...] = (
             DATASET,
             argument("name", nargs="?"),
             argument("--file", help="the CSV file"),
+        ),
+    ),
+    Command(
+        "attribute",
+        "what divides images into groups: list, import from a CSV, or remove",
+        attribute,
+        as_lines,
+        (
+            argument("verb", choices=("list", "import", "remove")),
+            DATASET,
+            argument("name", nargs="?"),
+            argument("--file", help="CSV with a column image and one for each attribute"),
         ),
     ),
 )

@@ -63,6 +63,28 @@ def _compare_text(result: dict[str, Any]) -> str:
     return "\n".join([as_lines(rows), *(test["verdict"] for test in result["tests"])])
 
 
+def subgroups(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from fer.analysis.attributes import open_attribute
+    from fer.data.dataset import open_dataset
+    from fer.evaluation.comparison import compare as align
+    from fer.evaluation.subgroups import findings
+    from fer.evaluation.subgroups import subgroups as audit
+    from fer.runs import open_run
+
+    runs = [open_run(key) for key in options.run_keys]
+    dataset = open_dataset(options.dataset) if options.dataset else None
+    found = align(runs, dataset, options.split, compute=True)
+    rows = audit(found, open_attribute(found.dataset, options.by))
+    return {"by": options.by, "split": options.split, "groups": rows, "findings": findings(rows)}
+
+
+def _subgroups_text(result: dict[str, Any]) -> str:
+    hidden = ("run", "p")
+    rows = [{key: value for key, value in row.items() if key not in hidden} for row in result["groups"]]
+    found = result["findings"] or ["No group differs from what its expressions predict by more than chance."]
+    return "\n".join([as_lines(rows), *found])
+
+
 def explain(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     import cv2
 
@@ -256,6 +278,23 @@ COMMANDS: tuple[Command, ...] = (
         _compare_text,
         (
             argument("run_keys", metavar="RUN", nargs="+"),
+            argument("--dataset", metavar="D", help="another data set than the runs' own"),
+            argument("--split", default="test"),
+        ),
+    ),
+    Command(
+        "subgroups",
+        "accuracy by group of images, against what the groups' expressions predict",
+        subgroups,
+        _subgroups_text,
+        (
+            argument("run_keys", metavar="RUN", nargs="+"),
+            argument(
+                "--by",
+                required=True,
+                metavar="ATTRIBUTE",
+                help="brightness, contrast, sharpness, noise, or one of `attribute list`",
+            ),
             argument("--dataset", metavar="D", help="another data set than the runs' own"),
             argument("--split", default="test"),
         ),

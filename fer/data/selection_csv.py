@@ -2,6 +2,9 @@
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from fer.data.dataset import Dataset, check_name
 from fer.data.selection import MAX_REASON, Decision, Selection, _append, _event, _fold, _read, _writing
@@ -58,7 +61,13 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
-def _parse(dataset: Dataset, content: bytes | str) -> dict[int, Decision]:
+def image_rows(
+    dataset: Dataset, content: bytes | str, needed: Sequence[str], expected: str
+) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """`(line, index of the image, cells by lower-case column)` of a CSV that has a column `image`.
+
+    An image goes by its whole name or, where that is unique in the data set, by the last part of it.
+    """
     if len(content) > MAX_BYTES:
         raise UserError(f"The CSV has {len(content):,} bytes; the limit is {MAX_BYTES:,}.")
     try:
@@ -67,20 +76,32 @@ def _parse(dataset: Dataset, content: bytes | str) -> dict[int, Decision]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"The CSV cannot be read ({error}); save it as UTF-8 with commas.") from error
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    missing = [column for column in ("image", "action") if column not in header]
+    missing = [column for column in needed if column not in header]
     if missing:
-        raise UserError(f"The CSV lacks the column {' and '.join(missing)}; expected {', '.join(COLUMNS)}.")
-    numbers = {image: index for index, image in enumerate(dataset.names)}
-    decisions = {}
+        raise UserError(f"The CSV lacks the column {' and '.join(missing)}; expected {expected}.")
+    numbers = _numbers(dataset)
     for line, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
             continue
-        cells = dict(zip(header, (unguarded(cell) for cell in row), strict=False))
+        filled = zip_longest(header, row[: len(header)], fillvalue="")
+        cells = {column: unguarded(cell) for column, cell in filled}
         image = cells.get("image", "")
         if image not in numbers:
             raise UserError(f"Line {line} of the CSV: {dataset.name!r} has no image {image[:80]!r}.")
-        decisions[numbers[image]] = _decision(cells, line)
-    return decisions
+        yield line, numbers[image], cells
+
+
+def _numbers(dataset: Dataset) -> dict[str, int]:
+    """Index of every image by its name, and by the last part of it where no other image has that."""
+    files = [name.rsplit("/", 1)[-1] for name in dataset.names]
+    often = Counter(files)
+    short = {file: index for index, file in enumerate(files) if often[file] == 1}
+    return short | {image: index for index, image in enumerate(dataset.names)}
+
+
+def _parse(dataset: Dataset, content: bytes | str) -> dict[int, Decision]:
+    rows = image_rows(dataset, content, ("image", "action"), ", ".join(COLUMNS))
+    return {index: _decision(cells, line) for line, index, cells in rows}
 
 
 def _decision(cells: dict[str, str], line: int) -> Decision:

@@ -96,7 +96,7 @@ def verdict(test: dict[str, Any], name_a: str, name_b: str, pairs: int = 1) -> s
     """What a test means, in one sentence."""
     low, high = (100 * value for value in test["interval"])
     p = test["p_adjusted"]
-    stated = f"p {_p(p)}" + (f" after correction for {pairs} comparisons" if pairs > 1 else "")
+    stated = f"p {stated_p(p)}" + (f" after correction for {pairs} comparisons" if pairs > 1 else "")
     if p >= SIGNIFICANCE:
         return (
             f"{name_a} and {name_b} are not distinguishable on {test['images']:,} images: "
@@ -111,5 +111,6 @@ def verdict(test: dict[str, Any], name_a: str, name_b: str, pairs: int = 1) -> s
     )
 
 
-def _p(p: float) -> str:
+def stated_p(p: float) -> str:
+    """A p value as it is written in a sentence: three decimals, or what it is below."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

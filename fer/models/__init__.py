@@ -278,7 +278,7 @@ _SPECS = (
     ModelSpec(
         name="vgg",
         title="VGG with batch normalisation",
-        parameters=10_466_375,
+        parameters=7_320_135,
         source="Khaireddin & Chen 2021",
         expected="73.28 % on PrivateTest in the paper (ten crops, 300 epochs)",
         cam_layer="block4_conv2_relu",

@@ -119,11 +119,16 @@ def patch_tokens(x: keras.KerasTensor, patch: int, width: int) -> keras.KerasTen
     return layers.Reshape((x.shape[1] * x.shape[2], width), name="tokens")(x)
 
 
-def dense_bn_relu(x: keras.KerasTensor, units: int, name: str, l2: float = 0.0) -> keras.KerasTensor:
-    """Dense (`name`_dense), batch normalisation (`name`_bn) and ReLU, which is called `name` itself."""
+def dense_bn_relu(
+    x: keras.KerasTensor, units: int, name: str, l2: float = 0.0, momentum: float = 0.99
+) -> keras.KerasTensor:
+    """Dense (`name`_dense), batch normalisation (`name`_bn) and ReLU, which is called `name` itself.
+
+    momentum: as in `conv_bn`.
+    """
     penalty = keras.regularizers.L2(l2) if l2 else None
     x = layers.Dense(units, kernel_regularizer=penalty, name=f"{name}_dense")(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
     return layers.Activation("relu", name=name)(x)
 
 

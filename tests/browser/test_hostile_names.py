@@ -17,6 +17,7 @@ from playwright.sync_api import Page
 from dashboard import state
 from dashboard.navigation import PAGES
 from fer import storage
+from fer.analysis.attributes import import_attributes
 from fer.augmentation.config import AugmentationConfig
 from fer.augmentation.presets import save_preset
 from fer.data.dataset import Dataset, open_dataset
@@ -45,7 +46,8 @@ FOUND = """() => [window.hostile ?? null, [
 VIEWS = {
     "data": [{state.DATA_VIEW: view} for view in ("Imported", "Disk")],
     "explore": [{state.EXPLORE_VIEW: view} for view in ("Samples", "Quality")],
-    "compare": [{state.VIEW: view} for view in ("Scores", "Confusion", "Errors", "Curves", "Ensemble")],
+    "compare": [{state.VIEW: view} for view in ("Scores", "Confusion", "Errors", "Curves", "Ensemble")]
+    + [{state.VIEW: "Subgroups", state.GROUPED_BY: "worn"}],
 }
 
 
@@ -60,6 +62,8 @@ def hostile_dataset() -> Dataset:
     named |= {f"train/sad/broken {name}.jpg": b"x" for name in FILES}
     dataset = import_source(zipped(named), name="faces").dataset
     mark(dataset, "mine", [0], "drop", reason=IMAGE)
+    groups = (f'"{dataset.names[index]}","{IMAGE}"' for index in dataset.indices("test"))
+    import_attributes(dataset, "\n".join(["image,worn", *groups]))
     selections = storage.cache_directory() / "selections" / dataset.fingerprint
     os.rename(selections / "mine", selections / IMAGE)
     save_preset("mine", AugmentationConfig(rotation=5))

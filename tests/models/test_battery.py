@@ -157,7 +157,7 @@ DROPOUT = {
     "mobilenetv3small": [0.5],
     "hybrid": [0.1, 0.1, 0.5],
     "resnet_se": [0.2],
-    "vgg": [0.4, 0.4],
+    "vgg": [0.4],
     "cct": [0.0, 0.0] + [rate for n in range(1, 6) for rate in (0.02 * n, 0.0, 0.0, 0.02 * n)],
 }
 

@@ -11,7 +11,10 @@ from dashboard import jobs, mistakes
 from fer import runs as library
 from fer import storage
 from fer.analysis import outliers
+from fer.analysis.attributes import imported_attributes, open_attribute
+from fer.evaluation.comparison import compare as compare_runs
 from fer.evaluation.predictions import Predictions, predictions_path, store_predictions
+from fer.evaluation.subgroups import subgroups
 from fer.evaluation.trained import trained_run
 from tests.evaluation.builders import tiny_dataset, write_facts
 from tests.pages.conftest import open_page
@@ -96,6 +99,48 @@ def test_accuracy_against_the_outlier_error(dataset, folders):
     (chart,) = page.get("plotly_chart")
     drawn = json.loads(chart.proto.spec)["data"]
     assert [line["name"] for line in drawn] == list(NAMES)
+
+
+def test_subgroups_of_a_table_are_audited_linked_and_removed(dataset, folders):
+    page = compare(view="Subgroups")
+    assert not page.exception
+    assert page.selectbox(key="by").options == ["brightness", "contrast", "sharpness", "noise"]
+    test = dataset.indices("test")
+    rows = "".join(f"{dataset.names[n]},{'dark' if n % 3 else 'bright'}\n" for n in test[:120])
+    page.get("file_uploader")[0].set_value(
+        ("own.csv", ("image,lighting\n" + rows).encode(), "text/csv")
+    ).run()
+    by_label(page.button, "Add its groups").click().run()
+    assert not page.exception
+    assert imported_attributes(dataset) == ["lighting"]
+    page = compare(view="Subgroups", by="lighting")  # as a shared link
+    assert any("20 of 140 images are in no group" in caption.value for caption in page.caption)
+    table, recalls = (frame.value for frame in page.dataframe)
+    expected = subgroups(compare_runs(folders), open_attribute(dataset, "lighting"))
+    assert list(table["group"]) == ["bright", "dark"] * 3
+    assert list(table["images"]) == [40, 80] * 3
+    assert list(table["accuracy (%)"]) == [round(100 * row["accuracy"], 2) for row in expected]
+    assert list(table["predicted (%)"]) == [round(100 * row["expected"], 2) for row in expected]
+    assert list(recalls["fear"]) == [round(100 * row["recall"]["fear"], 1) for row in expected[:2]]
+    (chart,) = page.get("plotly_chart")
+    drawn = json.loads(chart.proto.spec)["data"]
+    assert [line["name"] for line in drawn] == [n for name in NAMES for n in (name, f"{name}, predicted")]
+    by_label(page.button, "Remove").click().run()
+    assert imported_attributes(dataset) == []
+
+
+def upload(page, text: str) -> None:
+    """Give the view a table of groups and add it."""
+    page.get("file_uploader")[0].set_value(("own.csv", text.encode(), "text/csv")).run()
+    by_label(page.button, "Add its groups").click().run()
+
+
+def test_a_table_with_a_mistake_is_one_message(dataset, folders):
+    page = compare(view="Subgroups")
+    upload(page, "picture,a\nx,y\n")
+    (said,) = page.error
+    assert "lacks the column image; expected image and one for each attribute" in said.value
+    assert imported_attributes(dataset) == []
 
 
 def test_three_runs_have_three_matrices_and_a_difference_of_any_two(folders):

@@ -221,6 +221,7 @@ def test_compare_shows_the_numbers_of_the_report(cache_with_run, trained_run):
         "Per class",
         "Confusion",
         "Errors",
+        "Subgroups",
         "Calibration",
         "Curves",
         "Ensemble",

@@ -1,6 +1,7 @@
 """Compare: whether a network does worse on some groups of images than on others."""
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -29,8 +30,8 @@ def subgroups(chosen: Chosen) -> None:
         key=state.GROUPED_BY,
         bind="query-params",
         persist_state="session",
-        help="Measured qualities are cut into quarters. FER-2013 says nothing about the people in its "
-        "pictures: bring a table of your own below.",
+        help="Measured qualities are cut into quarters of the whole data set. FER-2013 says nothing about "
+        "the people in its pictures: bring a table of your own below.",
     )
     with panels.errors_shown():
         _results(chosen, found, str(by))
@@ -54,40 +55,43 @@ def _results(chosen: Chosen, found: Comparison, by: str) -> None:
         st.caption(f"{unknown:,} of {len(found):,} images are in no group and left out.")
     for sentence in audit.findings(rows):
         st.markdown(f"- {panels.plain(sentence)}")
-    if not audit.findings(rows):
-        st.caption("No group differs from what its expressions predict by more than chance.")
     table = pd.DataFrame([_line(row) for row in rows])
     name = f"subgroups-{by}"
     panels.chart(result_charts.subgroups(rows), table, name, f"Accuracy by {by}")
     panels.note(
-        "Groups differ in their expressions, and expressions in how hard they are. The dash is what the "
-        "network's recalls over all these images predict for the group's own mix of expressions, so the gap "
-        "between dot and dash is what the mix does not explain. **p** tests that gap within the expressions "
-        "(Cochran–Mantel–Haenszel, group against rest), corrected for the number of groups (Holm); it is "
-        "missing where the images are too few. A difference says that a group is harder for this network, "
-        "not why. Bars: 95 % bootstrap interval."
+        "Groups differ in their expressions, and expressions in how hard they are. The dash is the accuracy "
+        "the group would have if each of its expressions were recognised as in the other groups, so the gap "
+        "between dot and dash is what the mix of expressions does not explain. **p** tests that gap within "
+        "the expressions (Cochran–Mantel–Haenszel, group against rest), corrected for the number of groups "
+        "and models (Holm); it is missing where the images are too few. Images whose pixels a model knew are "
+        "left out of all this. A difference says that a group is harder for this network, not why. Bars: "
+        "95 % interval (Wilson)."
     )
     _recalls(chosen.names, rows, by)
 
 
-def _line(row: dict) -> dict:
-    low, high = row["interval"]
-    clean = row["accuracy_without_leaks"]
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    low, high = row["interval"] or (None, None)
     return {
         "run": row["name"],
         "group": row["group"],
         "images": row["images"],
-        "accuracy (%)": round(100 * row["accuracy"], 2),
-        "low (%)": round(100 * low, 2),
-        "high (%)": round(100 * high, 2),
-        "without leaked images (%)": None if clean is None else round(100 * clean, 2),
-        "predicted (%)": round(100 * row["expected"], 2),
-        "difference (points)": round(100 * row["difference"], 2),
+        "accuracy (%)": _percent(row["accuracy"]),
+        "images not leaked": row["judged"],
+        "accuracy without leaked images (%)": _percent(row["accuracy_judged"]),
+        "low (%)": _percent(low),
+        "high (%)": _percent(high),
+        "predicted (%)": _percent(row["expected"]),
+        "difference (points)": _percent(row["difference"]),
         "p, corrected": row["p_adjusted"],
     }
 
 
-def _recalls(names: list[str], rows: list[dict], by: str) -> None:
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
+
+
+def _recalls(names: list[str], rows: list[dict[str, Any]], by: str) -> None:
     st.subheader("Recall of each expression by group", anchor=False)
     name = names[0]
     if len(names) > 1:
@@ -121,11 +125,12 @@ def _own(dataset: Dataset) -> None:
         on_click="ignore",
     )
     upload = st.file_uploader("Table of groups (CSV)", ["csv"], max_upload_size=20, key="subgroups-table")
-    if upload is not None and st.button("Add its groups", icon=":material/upload:"):
-        with panels.errors_shown():
-            made = attributes.import_attributes(dataset, upload.getvalue())
-            st.toast(f"Added: {panels.plain(', '.join(made))}. Choose under Groups by.")
-            st.rerun()
+    if upload is not None:
+        st.button(
+            "Add its groups", icon=":material/upload:", on_click=_add, args=(dataset, upload.getvalue())
+        )
+    if problem := st.session_state.pop(state.GROUPS_REFUSED, ""):
+        st.error(panels.plain(problem), icon=":material/error:")
     for name in attributes.imported_attributes(dataset):
         with st.popover(f"Remove {panels.plain(name)}", icon=":material/delete:", type="tertiary"):
             st.markdown(f"The groups of **{panels.plain(name)}** are forgotten; no run changes.")
@@ -133,6 +138,17 @@ def _own(dataset: Dataset) -> None:
                 with panels.errors_shown():
                     attributes.delete_attribute(dataset, name)
                     st.rerun()
+
+
+def _add(dataset: Dataset, content: bytes) -> None:
+    """Import a table and show its first attribute."""
+    try:
+        made = attributes.import_attributes(dataset, content)
+    except UserError as error:
+        st.session_state[state.GROUPS_REFUSED] = str(error)
+        return
+    st.session_state[state.GROUPED_BY] = made[0]
+    st.toast(f"Added: {panels.plain(', '.join(made))}.")
 
 
 def _template(dataset: Dataset) -> bytes:

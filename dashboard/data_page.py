@@ -80,7 +80,8 @@ def confirm_deletion(fingerprint: str, name: str) -> None:
     st.write(
         f"{panels.plain(name)} and everything computed from it are removed from the cache. Runs trained "
         f"on it stay, "
-        "and importing the same source brings the same data set back."
+        "and importing the same source brings the same data set back, with its selections and the groups of "
+        "images you brought; remove those before, if they are to go."
     )
     if st.button("Delete", type="primary", icon=":material/delete:"):
         _verb(lambda: delete_dataset(fingerprint))

@@ -222,14 +222,15 @@ def accuracy_by(bins: Mapping[str, Sequence[Mapping[str, Any]]], measure: str) -
 
 
 def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Rows of `fer.evaluation.subgroups`: accuracy with its interval, and what the expressions predict."""
+    """Rows of `fer.evaluation.subgroups`: accuracy with its interval, and what the other groups predict."""
     figure = go.Figure()
+    rows = [row for row in rows if row["judged"]]
     runs = list(dict.fromkeys((row["run"], row["name"]) for row in rows))
     groups = len({row["group"] for row in rows})
     for n, (run, name) in enumerate(runs):
         own = [row for row in rows if row["run"] == run]
         shown = ["<br>".join(html.escape(line) for line in wrap(row["group"], 18)) for row in own]
-        accuracy = np.array([100 * row["accuracy"] for row in own])
+        accuracy = np.array([100 * row["accuracy_judged"] for row in own])
         bounds = np.array([[100 * x for x in row["interval"]] for row in own]).reshape(-1, 2)
         colour = SERIES[n % len(SERIES)]
         figure.add_scatter(
@@ -247,7 +248,7 @@ def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             marker={"color": colour, "size": 10},
             name=name,
             offsetgroup=run,
-            customdata=[row["images"] for row in own],
+            customdata=[row["judged"] for row in own],
             hovertemplate=f"{name}, %{{y}}: %{{x:.1f}} % of %{{customdata:,}} images right<extra></extra>",
         )
         figure.add_scatter(
@@ -256,12 +257,12 @@ def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             orientation="h",
             mode="markers",
             marker={"color": colour, "size": 13, "symbol": "line-ns-open", "line": {"width": 2}},
-            name="predicted from its expressions" if len(runs) == 1 else f"{name}, predicted",
+            name="predicted for its expressions" if len(runs) == 1 else f"{name}, predicted",
             offsetgroup=run,
-            hovertemplate=f"{name}, %{{y}}: its expressions predict %{{x:.1f}} %<extra></extra>",
+            hovertemplate=f"{name}, %{{y}}: the other groups predict %{{x:.1f}} %<extra></extra>",
         )
     height = 140 + groups * max(44, 20 * len(runs))
-    figure = finish(figure, "Accuracy (%)", "", height, scattermode="group")
+    figure = finish(figure, "Accuracy without leaked images (%)", "", height, scattermode="group")
     drawn = [100 * x for row in rows for x in (*row["interval"], row["expected"])]
     figure.update_xaxes(range=[max(min(drawn) - 2, -1), min(max(drawn) + 2, 101)], showgrid=True)
     figure.update_yaxes(range=[groups - 0.5, -0.5], type="category")

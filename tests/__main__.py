@@ -56,7 +56,9 @@ def check(python, for_pytest):
     import subprocess
 
     workers = min(4, os.cpu_count() or 1)
-    parallel = [] if "-n" in for_pytest or workers == 1 else ["-n", str(workers), "--dist", "loadfile"]
+    # In the order of tests/conftest.py; xdist would begin with the files of most tests instead.
+    distribution = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
+    parallel = [] if "-n" in for_pytest or workers == 1 else distribution
     failed = False
     for command in (
         ["ruff", "check", "."],

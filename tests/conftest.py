@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 TURN = "FER_TESTS_TURN"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that drive a browser first: few and long, one of them last would leave a processor idle."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """While a test marked `quiet` runs, with its fixtures, the other workers of pytest-xdist wait."""

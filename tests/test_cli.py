@@ -184,11 +184,13 @@ def test_subgroups_of_a_run_are_audited(folder, tmp_path, capsys):
     audit = document(capsys, "subgroups", "baseline_cnn-x", "--by", "brightness")
     assert sum(row["images"] for row in audit["groups"]) == 7
     assert sum(row["images"] * row["accuracy"] for row in audit["groups"]) == pytest.approx(5)
-    assert audit["findings"] == []
+    assert audit["findings"] == ["Nothing can be tested: there is one group only, or the images are too few."]
     assert main(["subgroups", "baseline_cnn-x", "--by", "brightness"]) == 0
     shown = capsys.readouterr().out
     assert "lowest quarter" in shown
-    assert "No group differs" in shown
+    assert "Nothing can be tested" in shown
+    assert main(["subgroups", "baseline_cnn-x", "baseline_cnn-x", "--by", "brightness"]) == 1
+    assert "named twice" in capsys.readouterr().err
     assert main(["subgroups", "baseline_cnn-x", "--by", "age"]) == 1
     assert "attribute 'age'" in capsys.readouterr().err
 

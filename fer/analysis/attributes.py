@@ -3,14 +3,18 @@
 FER-2013 says nothing about the people in its pictures. Whoever has such annotations (age, glasses, skin
 tone, lighting) imports them as a CSV with a column `image` and one column for each attribute; they are kept
 in `cache/attributes/<fingerprint>/<attribute>.json`. Brightness, contrast, sharpness and noise are measured
-(`fer.analysis.quality`) and cut into quarters, so there is something to audit without any table.
+(`fer.analysis.quality`) and cut into quarters of the whole data set: there is something to audit without a
+table.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from fer import storage
 from fer.analysis.quality import MEASURES, quality
@@ -61,6 +65,9 @@ def open_attribute(dataset: Dataset, name: str) -> Attribute:
     path = _folder(dataset) / f"{name}.json"
     try:
         stored = storage.read_json(path)
+    except FileNotFoundError:
+        raise UnknownName("attribute", name, list_attributes(dataset)) from None  # removed in this moment
+    try:
         if stored["format"] != FORMAT_VERSION:
             raise ValueError(f"format {stored['format']}")
         groups = tuple(str(group) for group in stored["groups"])
@@ -106,15 +113,18 @@ def import_attributes(dataset: Dataset, content: bytes | str) -> list[str]:
     if not cells:
         raise UserError("The CSV names no image; add a line for each.")
     made = [_from_cells(dataset, name, values) for name, values in cells.items()]
-    _write(dataset, made)
+    with _writing(dataset):
+        _check_new(dataset, list(cells))  # again: another session may have imported meanwhile
+        _write(dataset, made)
     return list(cells)
 
 
 def delete_attribute(dataset: Dataset, name: str) -> None:
     """Forget an imported attribute; the measured ones cannot be removed."""
-    if name not in imported_attributes(dataset):
-        raise UnknownName("imported attribute", name, imported_attributes(dataset))
-    (_folder(dataset) / f"{name}.json").unlink()
+    with _writing(dataset) as folder:
+        if name not in imported_attributes(dataset):
+            raise UnknownName("imported attribute", name, imported_attributes(dataset))
+        (folder / f"{name}.json").unlink()
 
 
 def _from_cells(dataset: Dataset, name: str, values: dict[int, str]) -> Attribute:
@@ -129,6 +139,22 @@ def _from_cells(dataset: Dataset, name: str, values: dict[int, str]) -> Attribut
     codes = np.full(len(dataset), UNKNOWN, dtype=np.int16)
     codes[list(values)] = [groups.index(value) for value in values.values()]
     return Attribute(name, tuple(groups), codes)
+
+
+@contextmanager
+def _writing(dataset: Dataset) -> Iterator[Path]:
+    """Hold the data set's lock; yields the folder of its attributes, which exists."""
+    folder = _folder(dataset)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=30):
+            yield folder
+    except Timeout:
+        raise UserError(
+            f"Another process keeps the attributes of {dataset.name!r} locked. Try again in a moment."
+        ) from None
+    except OSError as error:
+        raise storage.disk_error(error, folder) from error
 
 
 def _write(dataset: Dataset, made: list[Attribute]) -> None:
@@ -163,7 +189,7 @@ def _check_new(dataset: Dataset, names: list[str]) -> None:
 
 
 def _quarters(name: str, values: np.ndarray) -> Attribute:
-    """Four groups of about equally many images, by value."""
+    """Four groups of about equally many images of the data set, by value."""
     edges = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
     codes = np.searchsorted(edges[1:-1], values, side="left").astype(np.int16)
     groups = tuple(

@@ -36,12 +36,9 @@ def compare(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.evaluation.comparison import common_dataset, significance_tests
     from fer.evaluation.comparison import compare as align
     from fer.evaluation.report import headline_row, run_report
-    from fer.runs import open_run
     from fer.runs.run import STARTER
 
-    runs = [open_run(key) for key in options.run_keys]
-    if len({run.id for run in runs}) < len(runs):
-        raise UserError("A run is named twice; name each once.")
+    runs = _different_runs(options.run_keys)
     dataset = open_dataset(options.dataset) if options.dataset else None
     # A run's own stored report needs no data; the starter is judged on the data of the others.
     shared = dataset or (common_dataset(runs) if any(run.id == STARTER for run in runs) else None)
@@ -66,23 +63,31 @@ def _compare_text(result: dict[str, Any]) -> str:
 def subgroups(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from fer.analysis.attributes import open_attribute
     from fer.data.dataset import open_dataset
+    from fer.evaluation.comparison import common_dataset
     from fer.evaluation.comparison import compare as align
     from fer.evaluation.subgroups import findings
     from fer.evaluation.subgroups import subgroups as audit
-    from fer.runs import open_run
 
-    runs = [open_run(key) for key in options.run_keys]
-    dataset = open_dataset(options.dataset) if options.dataset else None
-    found = align(runs, dataset, options.split, compute=True)
-    rows = audit(found, open_attribute(found.dataset, options.by))
+    runs = _different_runs(options.run_keys)
+    dataset = open_dataset(options.dataset) if options.dataset else common_dataset(runs)
+    attribute = open_attribute(dataset, options.by)  # before what may take minutes
+    rows = audit(align(runs, dataset, options.split, compute=True), attribute)
     return {"by": options.by, "split": options.split, "groups": rows, "findings": findings(rows)}
 
 
+def _different_runs(keys: list[str]) -> list[Any]:
+    from fer.runs import open_run
+
+    runs = [open_run(key) for key in keys]
+    if len({run.id for run in runs}) < len(runs):
+        raise UserError("A run is named twice; name each once.")
+    return runs
+
+
 def _subgroups_text(result: dict[str, Any]) -> str:
-    hidden = ("run", "p")
+    hidden = ("run", "p", "interval")
     rows = [{key: value for key, value in row.items() if key not in hidden} for row in result["groups"]]
-    found = result["findings"] or ["No group differs from what its expressions predict by more than chance."]
-    return "\n".join([as_lines(rows), *found])
+    return "\n".join([as_lines(rows), *result["findings"]])
 
 
 def explain(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -284,7 +289,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "subgroups",
-        "accuracy by group of images, against what the groups' expressions predict",
+        "accuracy by group of images, against what the other groups predict for its expressions",
         subgroups,
         _subgroups_text,
         (

@@ -13,6 +13,7 @@ from fer.errors import UserError
 
 COLUMNS = ("image", "given", "action", "label", "reason")
 MAX_BYTES = 20_000_000
+MAX_COLUMNS = 100
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -79,6 +80,11 @@ def image_rows(
     missing = [column for column in needed if column not in header]
     if missing:
         raise UserError(f"The CSV lacks the column {' and '.join(missing)}; expected {expected}.")
+    if len(header) > MAX_COLUMNS:
+        raise UserError(f"The CSV has {len(header):,} columns; at most {MAX_COLUMNS} are read.")
+    twice = [column for column, often in Counter(header).items() if column and often > 1]
+    if twice:
+        raise UserError(f"The CSV has the column {twice[0][:40]!r} twice (case aside); keep one of them.")
     numbers = _numbers(dataset)
     for line, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):

@@ -75,7 +75,7 @@ def test_a_short_name_of_two_images_names_neither(dataset):
     ("text", "message"),
     [
         ("", "lacks the column image"),
-        ("image\nNAME\n", "no column beside image"),
+        ("image,\nNAME\n", "no column beside image"),
         ("image,a\n", "names no image"),
         ("image,a\nnone.jpg,x\n", "Line 2 of the CSV: 'tiny' has no image 'none.jpg'"),
         ("image,noise\nNAME,x\n", "noise is measured"),
@@ -85,6 +85,8 @@ def test_a_short_name_of_two_images_names_neither(dataset):
         (f"image,a\nNAME,{'x' * 61}\n", "Line 2 of the CSV: a is 'xxx.*61 characters"),
         ("image,a\nNAME,\x1b[31m\n", "printable"),
         (f"image,{','.join(f'a{n}' for n in range(25))}\nNAME,x\n", "the CSV 25; at most 24"),
+        ("image,Age,age\nNAME,x,\n", "column 'age' twice"),
+        ("image" + 100 * "," + "\nNAME\n", "101 columns; at most 100"),
         (b"image,a\n\xff\xfe", "UTF-8"),
     ],
 )
@@ -106,6 +108,28 @@ def test_an_attribute_is_not_overwritten(dataset):
     with pytest.raises(UserError, match="has an attribute 'a' already; remove that first"):
         import_attributes(dataset, f"image,a\n{dataset.names[0]},y\n")
     assert open_attribute(dataset, "a").groups == ("x",)
+
+
+def test_two_imports_of_one_name_at_once_keep_the_first(dataset, monkeypatch):
+    """The second has looked what there is before the first has written."""
+    rows = f"image,a\n{dataset.names[0]},"
+    looked = attributes._check_new
+
+    def meanwhile(of, names):
+        looked(of, names)
+        monkeypatch.setattr(attributes, "_check_new", looked)
+        import_attributes(dataset, rows + "first\n")
+
+    monkeypatch.setattr(attributes, "_check_new", meanwhile)
+    with pytest.raises(UserError, match="has an attribute 'a' already"):
+        import_attributes(dataset, rows + "second\n")
+    assert open_attribute(dataset, "a").groups == ("first",)
+
+
+def test_an_attribute_that_goes_while_it_is_opened_is_unknown(dataset, monkeypatch):
+    monkeypatch.setattr(attributes, "imported_attributes", lambda dataset: ["gone"])
+    with pytest.raises(UnknownName, match="'gone'"):
+        open_attribute(dataset, "gone")
 
 
 def test_a_disk_that_is_full_at_the_second_file_keeps_neither(dataset, monkeypatch):

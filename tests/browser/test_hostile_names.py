@@ -62,7 +62,7 @@ def hostile_dataset() -> Dataset:
     named |= {f"train/sad/broken {name}.jpg": b"x" for name in FILES}
     dataset = import_source(zipped(named), name="faces").dataset
     mark(dataset, "mine", [0], "drop", reason=IMAGE)
-    groups = (f'"{dataset.names[index]}","{IMAGE}"' for index in dataset.indices("test"))
+    groups = (f'"{dataset.names[n]}","{(IMAGE, LINK)[n % 2]}"' for n in dataset.indices("test"))
     import_attributes(dataset, "\n".join(["image,worn", *groups]))
     selections = storage.cache_directory() / "selections" / dataset.fingerprint
     os.rename(selections / "mine", selections / IMAGE)

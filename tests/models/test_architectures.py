@@ -227,7 +227,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                "hard_classes": ("disgust", "fear", "sad"), "branch_units": 128, "multi_scale": False,
                "dropout": 0.5},
     "resnet_se": {"widths": (32, 64, 128, 224), "blocks": (1, 2, 2, 1), "ratio": 8, "dropout": 0.2},
-    "vgg": {"width": 64, "hidden": 1024, "dropout": 0.4},
+    "vgg": {"width": 64, "hidden": 512, "dropout": 0.4},
     "cct": {"stem": (32, 64, 128), "width": 192, "blocks": 6, "heads": 4, "ratio": 2, "dropout": 0.0,
             "drop_path": 0.1},
 }  # fmt: skip
@@ -279,8 +279,8 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "vgg": (
         {"width": 2, "hidden": 8, "dropout": 0.25},
-        {"block1_conv1.filters": 2, "hidden.units": 8, "features.units": 8, "dropout1.rate": 0.25,
-         "dropout2.rate": 0.25},
+        {"block1_conv1.filters": 2, "hidden_dense.units": 8, "features_dense.units": 8,
+         "dropout.rate": 0.25},
     ),
     "cct": (
         {"stem": (2, 4), "width": 6, "blocks": 2, "heads": 3, "ratio": 5, "dropout": 0.25, "drop_path": 0.3},

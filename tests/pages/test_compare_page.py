@@ -102,31 +102,36 @@ def test_accuracy_against_the_outlier_error(dataset, folders):
 
 
 def test_subgroups_of_a_table_are_audited_linked_and_removed(dataset, folders):
-    page = compare(view="Subgroups")
+    page = compare(view="Subgroups", by="nothing like this")
     assert not page.exception
     assert page.selectbox(key="by").options == ["brightness", "contrast", "sharpness", "noise"]
-    test = dataset.indices("test")
-    rows = "".join(f"{dataset.names[n]},{'dark' if n % 3 else 'bright'}\n" for n in test[:120])
-    page.get("file_uploader")[0].set_value(
-        ("own.csv", ("image,lighting\n" + rows).encode(), "text/csv")
-    ).run()
-    by_label(page.button, "Add its groups").click().run()
+    assert page.selectbox(key="by").value == "brightness"
+    found = compare_runs(folders)
+    right = found.correct[0]  # of the first run, so there is something to find
+    rows = zip(found.indices[:120], right[:120], strict=True)
+    upload(
+        page,
+        "image,lighting\n" + "".join(f"{dataset.names[n]},{'bright' if r else 'dark'}\n" for n, r in rows),
+    )
     assert not page.exception
-    assert imported_attributes(dataset) == ["lighting"]
+    assert page.selectbox(key="by").value == "lighting"
     page = compare(view="Subgroups", by="lighting")  # as a shared link
     assert any("20 of 140 images are in no group" in caption.value for caption in page.caption)
     table, recalls = (frame.value for frame in page.dataframe)
-    expected = subgroups(compare_runs(folders), open_attribute(dataset, "lighting"))
+    expected = subgroups(found, open_attribute(dataset, "lighting"))
     assert list(table["group"]) == ["bright", "dark"] * 3
-    assert list(table["images"]) == [40, 80] * 3
-    assert list(table["accuracy (%)"]) == [round(100 * row["accuracy"], 2) for row in expected]
-    assert list(table["predicted (%)"]) == [round(100 * row["expected"], 2) for row in expected]
-    assert list(recalls["fear"]) == [round(100 * row["recall"]["fear"], 1) for row in expected[:2]]
+    assert list(table["images"]) == [right[:120].sum(), 120 - right[:120].sum()] * 3
+    for column, key in (("accuracy (%)", "accuracy"), ("predicted (%)", "expected")):
+        assert list(table[column]) == [round(100 * row[key], 2) for row in expected]
+    assert list(recalls["fear"]) == [100.0, 0.0]
+    assert any(text.value.startswith("- first on dark\\: 0.0 % of") for text in page.markdown)
     (chart,) = page.get("plotly_chart")
     drawn = json.loads(chart.proto.spec)["data"]
     assert [line["name"] for line in drawn] == [n for name in NAMES for n in (name, f"{name}, predicted")]
     by_label(page.button, "Remove").click().run()
+    assert not page.exception
     assert imported_attributes(dataset) == []
+    assert page.selectbox(key="by").value == "brightness"
 
 
 def upload(page, text: str) -> None:

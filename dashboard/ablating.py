@@ -86,11 +86,13 @@ def _selection(dataset: Dataset, recipe: str) -> tuple[str, bool]:
             ["", *names],
             format_func=lambda name: name or LEFT_OUT,
             key=f"ablation-selection-{recipe}",
+            persist_state="session",
         )
         return (open_selection(dataset, chosen).reference if chosen else ""), False
     first = st.checkbox(
         "Mark outliers first",
         key=f"ablation-mark-{recipe}",
+        persist_state="session",
         disabled=not len(dataset.indices("train")),
         help="Drops the training images above the 98th percentile of the autoencoder's error, as study A "
         "did. The autoencoder is trained first if it was not yet.",
@@ -108,11 +110,13 @@ def _denoised_copy(dataset: Dataset, recipe: str) -> tuple[str, bool]:
             ["", *found],
             format_func=lambda key: found.get(key, LEFT_OUT),
             key=f"ablation-denoised-{recipe}",
+            persist_state="session",
         )
         return chosen, False
     first = st.checkbox(
         "Make a denoised copy first",
         key=f"ablation-denoise-{recipe}",
+        persist_state="session",
         help="Non-local means as in study A (h 10), as a data set of its own.",
     )
     panels.go_to("denoise", "No denoised copy yet: make one on the Denoise page", dataset=dataset.name)

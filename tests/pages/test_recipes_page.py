@@ -327,6 +327,8 @@ def test_an_ablation_is_queued_with_its_variants(dataset, submitted):
     next(one for one in page.number_input if one.label.startswith("Seeds")).set_value(2)
     next(one for one in page.number_input if one.label == "Epochs").set_value(4)
     page.run()
+    page.switch_page("../pages/denoise.py").run()
+    page.switch_page("../pages/recipes.py").run()  # where what was chosen still is
     assert any("5 variants × 2 seeds = 10 trainings" in text for text in texts(page))
     button(page, "Queue the ablation").click().run()
     (one,) = ablations.known()
@@ -349,6 +351,8 @@ def test_missing_ingredients_are_made_first(dataset, submitted):
         assert one.label in ("Mark outliers first", "Make a denoised copy first")
         one.check()
     page.run()
+    page.switch_page("../pages/denoise.py").run()
+    page.switch_page("../pages/recipes.py").run()
     assert any("5 variants × 3 seeds" in text for text in texts(page))
     button(page, "Queue the ablation").click().run()
     (job,) = submitted

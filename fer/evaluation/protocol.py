@@ -76,7 +76,8 @@ def _split(run: TrainedRun, split: str, report: dict[str, Any] | None) -> str:
         "kfold": f"fold {settings.get('fold', 0) + 1} of {settings.get('folds', 5)} for validation",
         "64/16/20": "train, validation and test all drawn from the training images (study C)",
     }.get(scheme, scheme)
-    return f"{split}{images}; {how}"
+    elsewhere = report is not None and report["dataset"] != run.fingerprint
+    return f"{split}{images}; {'trained on another data set, ' if elsewhere else ''}{how}"
 
 
 def _checkpoint(run: TrainedRun) -> str:

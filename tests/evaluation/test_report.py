@@ -56,6 +56,11 @@ def test_leaks_count_in_another_data_set_too(tmp_path):
     report = run_report(run, same_faces)
     assert report["dataset"] == same_faces.fingerprint
     assert report["leaked"] == 5
+    there, here = (protocol_card(run, run_report(run, where)).split for where in (same_faces, dataset))
+    assert there == (
+        "test, 42 images of copy; trained on another data set, 20% of each class of train for validation"
+    )
+    assert here == "test, 42 images of tiny; 20% of each class of train for validation"
 
 
 def test_own_validation_is_compared_with_training_only(tmp_path):

@@ -53,6 +53,14 @@ def _results(chosen: Chosen, found: Comparison, by: str) -> None:
     unknown = int((attribute.codes[found.indices] == attributes.UNKNOWN).sum())
     if unknown:
         st.caption(f"{unknown:,} of {len(found):,} images are in no group and left out.")
+    for name, basis in dict.fromkeys((row["name"], row["basis"]) for row in rows):
+        if basis == audit.UNKNOWN_LEAKS:
+            st.caption(f"{panels.plain(name)} does not record which images it knew, so all are judged.")
+        elif basis == audit.EVERY_ONE:
+            st.caption(
+                f"{panels.plain(name)} knew every one of these images, so all are judged: the figures say "
+                "nothing about new faces."
+            )
     for sentence in audit.findings(rows):
         st.markdown(f"- {panels.plain(sentence)}")
     table = pd.DataFrame([_line(row) for row in rows])
@@ -63,9 +71,9 @@ def _results(chosen: Chosen, found: Comparison, by: str) -> None:
         "the group would have if each of its expressions were recognised as in the other groups, so the gap "
         "between dot and dash is what the mix of expressions does not explain. **p** tests that gap within "
         "the expressions (Cochran–Mantel–Haenszel, group against rest), corrected for the number of groups "
-        "and models (Holm); it is missing where the images are too few. Images whose pixels a model knew are "
-        "left out of all this. A difference says that a group is harder for this network, not why. Bars: "
-        "95 % interval (Wilson)."
+        "and models (Holm); it is missing where images or mistakes are too few. Images whose pixels a model "
+        "knew are not judged, unless that is unknown or it knew them all. A difference says that a group is "
+        "harder for this network, not why. Bars: 95 % interval (Wilson)."
     )
     _recalls(chosen.names, rows, by)
 
@@ -77,8 +85,9 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "group": row["group"],
         "images": row["images"],
         "accuracy (%)": _percent(row["accuracy"]),
-        "images not leaked": row["judged"],
-        "accuracy without leaked images (%)": _percent(row["accuracy_judged"]),
+        "judged": row["judged"],
+        "which": row["basis"],
+        "accuracy of the judged (%)": _percent(row["accuracy_judged"]),
         "low (%)": _percent(low),
         "high (%)": _percent(high),
         "predicted (%)": _percent(row["expected"]),

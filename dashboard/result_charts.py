@@ -262,7 +262,7 @@ def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             hovertemplate=f"{name}, %{{y}}: the other groups predict %{{x:.1f}} %<extra></extra>",
         )
     height = 140 + groups * max(44, 20 * len(runs))
-    figure = finish(figure, "Accuracy without leaked images (%)", "", height, scattermode="group")
+    figure = finish(figure, "Accuracy of the judged images (%)", "", height, scattermode="group")
     drawn = [100 * x for row in rows for x in (*row["interval"], row["expected"])]
     figure.update_xaxes(range=[max(min(drawn) - 2, -1), min(max(drawn) + 2, 101)], showgrid=True)
     figure.update_yaxes(range=[groups - 0.5, -0.5], type="category")

@@ -157,10 +157,18 @@ def test_a_table_of_groups_is_imported_listed_and_removed(folder, tmp_path, caps
     assert rows[-1] == {"attribute": "glasses", "images": 2, "groups": "no, yes"}
     assert [row["attribute"] for row in rows[:-1]] == ["brightness", "contrast", "sharpness", "noise"]
     assert document(capsys, "attribute", "list", "tiny") == rows
+    damaged = storage.cache_directory() / "attributes" / open_dataset("tiny").fingerprint / "age.json"
+    damaged.write_text("{")
+    *others, age, glasses = document(capsys, "attribute", "list", "tiny")
+    assert [*others, glasses] == rows
+    assert (age["attribute"], age["images"]) == ("age", None)
+    assert "damaged" in age["groups"]
+    document(capsys, "attribute", "remove", "tiny", "age")
     assert document(capsys, "attribute", "remove", "tiny", "glasses") == rows[:-1]
     for wrong, why in (
         (("import", "tiny", "--file", "nowhere.csv"), "There is no file 'nowhere.csv'"),
-        (("import", "tiny"), "--file CSV"),
+        (("import", "tiny"), "Name the CSV file"),
+        (("import", "tiny", "glasses", "--file", str(table)), "Name the CSV file"),
         (("remove", "tiny"), "Name the attribute"),
         (("remove", "tiny", "glasses"), "imported attribute 'glasses'"),
     ):
@@ -184,7 +192,9 @@ def test_subgroups_of_a_run_are_audited(folder, tmp_path, capsys):
     audit = document(capsys, "subgroups", "baseline_cnn-x", "--by", "brightness")
     assert sum(row["images"] for row in audit["groups"]) == 7
     assert sum(row["images"] * row["accuracy"] for row in audit["groups"]) == pytest.approx(5)
-    assert audit["findings"] == ["Nothing can be tested: there is one group only, or the images are too few."]
+    assert audit["findings"] == [
+        "Nothing can be tested: there is one group only, or the images or mistakes are too few."
+    ]
     assert main(["subgroups", "baseline_cnn-x", "--by", "brightness"]) == 0
     shown = capsys.readouterr().out
     assert "lowest quarter" in shown

@@ -88,7 +88,7 @@ def import_attributes(dataset: Dataset, content: bytes | str) -> list[str]:
             in no group. Lower and upper case are different groups.
 
     Returns:
-        The names of the attributes, as in the header.
+        The names of the attributes: those of the header in lower case.
 
     Raises:
         UserError: an unknown image, a name that is taken or cannot be one, too many groups; nothing is kept.

@@ -138,24 +138,24 @@ def attribute(options: argparse.Namespace, progress: Progress) -> list[dict[str,
 
     dataset = open_dataset(options.dataset)
     if options.verb == "import":
-        if not options.file or not Path(options.file).is_file():
-            raise UserError(
-                f"There is no file {options.file!r}: python -m fer attribute import DATASET --file CSV."
-            )
+        if not options.file or options.name:
+            raise UserError("Name the CSV file: python -m fer attribute import DATASET --file CSV.")
+        if not Path(options.file).is_file():
+            raise UserError(f"There is no file {options.file!r}.")
         attributes.import_attributes(dataset, Path(options.file).read_bytes())
     elif options.verb == "remove":
         if not options.name:
             raise UserError("Name the attribute: python -m fer attribute remove DATASET NAME.")
         attributes.delete_attribute(dataset, options.name)
-    opened = [attributes.open_attribute(dataset, name) for name in attributes.list_attributes(dataset)]
-    return [
-        {
-            "attribute": found.name,
-            "images": int((found.codes != attributes.UNKNOWN).sum()),
-            "groups": ", ".join(found.groups),
-        }
-        for found in opened
-    ]
+    rows = []
+    for name in attributes.list_attributes(dataset):
+        try:
+            found = attributes.open_attribute(dataset, name)
+            images, groups = int((found.codes != attributes.UNKNOWN).sum()), ", ".join(found.groups)
+        except UserError as error:
+            images, groups = None, str(error)
+        rows.append({"attribute": name, "images": images, "groups": groups})
+    return rows
 
 
 def _file_argument(options: argparse.Namespace) -> str:

@@ -76,8 +76,12 @@ def _split(run: TrainedRun, split: str, report: dict[str, Any] | None) -> str:
         "kfold": f"fold {settings.get('fold', 0) + 1} of {settings.get('folds', 5)} for validation",
         "64/16/20": "train, validation and test all drawn from the training images (study C)",
     }.get(scheme, scheme)
-    elsewhere = report is not None and report["dataset"] != run.fingerprint
-    return f"{split}{images}; {'trained on another data set, ' if elsewhere else ''}{how}"
+    return f"{split}{images}; {'trained on another data set, ' if _elsewhere(run, report) else ''}{how}"
+
+
+def _elsewhere(run: TrainedRun, report: dict[str, Any] | None) -> bool:
+    """Whether the report is about another data set than the run's own."""
+    return report is not None and run.fingerprint not in ("", report["dataset"])
 
 
 def _checkpoint(run: TrainedRun) -> str:
@@ -151,9 +155,10 @@ def _warnings(run: TrainedRun, split: str, report: dict[str, Any] | None) -> lis
         shared, found = 0, [str(error)]
     if shared:
         found.append(f"{shared:,} test images were trained or validated on: the test split is not a test.")
-    if split == "validation":
+    own = not _elsewhere(run, report)
+    if split == "validation" and own:
         found.append("The checkpoint was chosen on this split, so its figures flatter the run.")
-    if split == "train":
+    if split == "train" and own:
         found.append("These images were trained on; the figures say nothing about new faces.")
     if run.config.get("imported"):
         found.append("Trained elsewhere, unknown data: leak status unknown. It may have seen these images.")
@@ -165,7 +170,7 @@ def _warnings(run: TrainedRun, split: str, report: dict[str, Any] | None) -> lis
         found.append(f"{count:,} generated faces ({used}) trained it beside the real ones; these are real.")
     if len(run.classes) < len(EMOTIONS):
         found.append("Fewer classes make the task easier; compare with runs of the same classes.")
-    if (run.config.get("split") or {}).get("scheme") == "64/16/20" and split == "test":
+    if (run.config.get("split") or {}).get("scheme") == "64/16/20" and split == "test" and own:
         found.append("The test images come from the training part; compare with PublicTest for other runs.")
     return found + (_figure_warnings(split, report) if report else [])
 

@@ -16,6 +16,9 @@ from fer.emotions import EMOTIONS
 from fer.evaluation.comparison import Comparison
 from fer.evaluation.significance import SIGNIFICANCE, holm, stated_p
 
+NOT_LEAKED = "not leaked"
+UNKNOWN_LEAKS = "all, leak status unknown"
+EVERY_ONE = "all, every one was known"
 FEWEST = 5  # Mantel & Fleiss 1980: how far the count must be able to move for the test to hold
 
 
@@ -39,7 +42,7 @@ def subgroups(comparison: Comparison, attribute: Attribute) -> list[dict[str, An
             for row in by_subgroup(labels, predicted, codes, attribute.groups, leaked)
         ]
         tested = [row for row in own if row["p"] is not None]
-        tests += [tested] if len(own) == 2 and tested else [[row] for row in tested]
+        tests += [tested] if tested and _two(own) else [[row] for row in tested]
         rows += own
     for test, p in zip(tests, holm([float(test[0]["p"]) for test in tests]), strict=True):
         for row in test:
@@ -62,18 +65,21 @@ def by_subgroup(
         leaked: (N,) bool, True where the network knew the pixels; None when that is unknown.
 
     Returns:
-        Rows of `group, images, accuracy` (all images of the group) and, of the images that are judged (not
-        leaked; all, where that is unknown or every image is): `judged` (their number), `accuracy_judged`,
-        `interval` (95 %, Wilson), `expected` (the accuracy if each expression were recognised as in the
-        other groups; where those lack one, as in all), `difference` (accuracy_judged − expected), `p`
-        (two-sided), `recall` (`{class: float}`, None for a class the group lacks) and `support` (`{class:
-        int}`). With no image judged they are None or empty, and so is `p` where the images are too few.
+        Rows of `group, images, accuracy` (all images of the group), `basis` (of what follows: `NOT_LEAKED`,
+        or all images where it is `UNKNOWN_LEAKS` or the network knew `EVERY_ONE`), `judged` (how many images
+        of the group that leaves), `accuracy_judged`, `interval` (95 %, Wilson), `expected` (the accuracy if
+        each expression were recognised as in the other groups; where those lack one, as in all),
+        `difference` (accuracy_judged − expected), `excess` (right answers beyond what the test expects),
+        `p` (two-sided), `recall` (`{class: float}`, None for a class the group lacks) and `support`
+        (`{class: int}`). With no image judged they are None or 0, and so is `p` where images or mistakes
+        are too few.
     """
     known = codes != UNKNOWN
     labels, codes = labels[known], codes[known]
     correct = predicted[known] == labels
     judged = np.ones(len(labels), bool) if leaked is None else ~np.asarray(leaked, bool)[known]
-    if not judged.any():
+    basis = UNKNOWN_LEAKS if leaked is None else NOT_LEAKED if judged.any() else EVERY_ONE
+    if basis == EVERY_ONE:
         judged[:] = True
     total, right = _counts(labels[judged]), _counts(labels[judged & correct])
     rows: list[dict[str, Any]] = []
@@ -83,7 +89,7 @@ def by_subgroup(
             continue
         count, hits = _counts(labels[inside & judged]), _counts(labels[inside & judged & correct])
         row = {"group": group, "images": int(inside.sum()), "accuracy": float(correct[inside].mean())}
-        rows.append(row | _judged(hits, count, right, total))
+        rows.append(row | {"basis": basis} | _judged(hits, count, right, total))
     return rows
 
 
@@ -107,6 +113,7 @@ def _judged(hits: np.ndarray, count: np.ndarray, right: np.ndarray, total: np.nd
         "interval": interval,
         "expected": expected,
         "difference": None if accuracy is None or expected is None else accuracy - expected,
+        "excess": float(hits.sum() - (count * right / np.maximum(total, 1)).sum()),
         "p": stratified_test(hits, count, right, total),
         "recall": {e: float(hits[n] / count[n]) if count[n] else None for n, e in enumerate(EMOTIONS)},
         "support": {e: int(count[n]) for n, e in enumerate(EMOTIONS)},
@@ -147,24 +154,41 @@ def findings(rows: list[dict[str, Any]]) -> list[str]:
     Args:
         rows: of `subgroups`.
     """
-    told = []
-    for row in rows:
-        others = [other for other in rows if other["run"] == row["run"] and other is not row]
-        if row["p_adjusted"] is None or row["p_adjusted"] >= SIGNIFICANCE:
-            continue
-        if len(others) == 1 and row["difference"] > 0:
-            continue  # of two groups the other one says the same
-        told.append(row)
-    said = [
-        f"{row['name']} on {row['group']}: {100 * row['accuracy_judged']:.1f} % of {row['judged']:,} images "
-        f"right, {100 * abs(row['difference']):.1f} points {'less' if row['difference'] < 0 else 'more'} "
-        f"than the other groups predict for its expressions (p {stated_p(row['p_adjusted'])})."
-        for row in sorted(told, key=lambda row: -abs(row["difference"]))
+    if not rows:
+        return ["None of these images is in a group."]
+    if all(row["p"] is None for row in rows):
+        return ["Nothing can be tested: there is one group only, or the images or mistakes are too few."]
+    runs = {row["run"]: [other for other in rows if other["run"] == row["run"]] for row in rows}
+    told = [
+        row
+        for row in rows
+        if row["p_adjusted"] is not None
+        and row["p_adjusted"] < SIGNIFICANCE
+        and not (_two(runs[row["run"]]) and row["excess"] > 0)  # the other one says the same
     ]
-    tested = sum(row["p"] is not None for row in rows)
-    if not tested:
-        return ["Nothing can be tested: there is one group only, or the images are too few."]
+    said = [_sentence(row) for row in sorted(told, key=lambda row: -abs(row["difference"]))]
     if not said:
         said = ["No group differs by more than chance from what the others predict for its expressions."]
     few = list(dict.fromkeys(row["group"] for row in rows if row["p"] is None))
-    return said + ([f"Too few images to test: {', '.join(few)}."] if few else [])
+    return said + ([f"Too few images or mistakes to test: {', '.join(few)}."] if few else [])
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    less = "less" if row["excess"] < 0 else "more"
+    share = f"{100 * row['accuracy_judged']:.1f} % of {row['judged']:,} images right"
+    p = stated_p(row["p_adjusted"])
+    if row["excess"] * row["difference"] < 0:  # groups with other mixes weigh the expressions otherwise
+        return (
+            f"{row['name']} on {row['group']}: {share}; expression by expression {less} often right than the "
+            f"other groups (p {p}), which its mix of expressions hides."
+        )
+    points = 100 * abs(row["difference"])
+    return (
+        f"{row['name']} on {row['group']}: {share}, {points:.1f} points {less} than the other groups predict "
+        f"for its expressions (p {p})."
+    )
+
+
+def _two(rows: list[dict[str, Any]]) -> bool:
+    """Whether one run's rows are of two groups, which share one test."""
+    return sum(row["judged"] > 0 for row in rows) == 2

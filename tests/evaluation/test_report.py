@@ -61,6 +61,11 @@ def test_leaks_count_in_another_data_set_too(tmp_path):
         "test, 42 images of copy; trained on another data set, 20% of each class of train for validation"
     )
     assert here == "test, 42 images of tiny; 20% of each class of train for validation"
+    own, other = (
+        protocol_card(run, run_report(run, where, "train")).warnings for where in (None, same_faces)
+    )
+    assert any("were trained on" in warning for warning in own)
+    assert not any("were trained on" in warning for warning in other)
 
 
 def test_own_validation_is_compared_with_training_only(tmp_path):

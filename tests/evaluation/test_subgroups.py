@@ -12,6 +12,7 @@ from fer.evaluation import subgroups as audit
 from fer.evaluation.comparison import compare
 from fer.evaluation.report import run_report
 from fer.evaluation.subgroups import by_subgroup, findings, stratified_test, subgroups
+from fer.evaluation.trained import TrainedRun
 from tests.evaluation.builders import tiny_dataset
 from tests.evaluation.test_comparison import made, stored
 
@@ -25,6 +26,7 @@ def drawn(recalls, shares, images=4000, seed=0):
     return labels, np.where(right, labels, (labels + 1) % 7), codes
 
 
+NOTHING = "Nothing can be tested: there is one group only, or the images or mistakes are too few."
 EVEN = np.full(7, 1 / 7)
 HAPPY = np.array([0.05, 0.05, 0.05, 0.7, 0.05, 0.05, 0.05])
 RECALLS = np.array([0.5, 0.4, 0.4, 0.9, 0.6, 0.5, 0.8])
@@ -92,17 +94,48 @@ def test_of_two_groups_only_the_worse_is_told():
     assert said.startswith("net on dark: ")
 
 
+def of_counts(*groups):
+    """(labels, predicted, codes) of groups given as `{expression: (right, images)}`."""
+    labels, predicted, codes = [], [], []
+    for code, group in enumerate(groups):
+        for label, (right, images) in group.items():
+            labels += [label] * images
+            predicted += [label] * right + [0] * (images - right)
+            codes += [code] * images
+    return np.array(labels), np.array(predicted), np.array(codes)
+
+
+def test_two_groups_above_what_the_other_predicts_are_no_clean_bill():
+    """The test and the difference weigh the expressions otherwise, so both groups can be above."""
+    happy, sad = 3, 5
+    counts = ({happy: (900, 1000), sad: (100, 200)}, {happy: (140, 200), sad: (550, 1000)})
+    rows = [of("net", row) for row in by_subgroup(*of_counts(*counts), ("a", "b"))]
+    assert [round(row["difference"], 3) for row in rows] == [0.158, 0.008]
+    assert rows[0]["excess"] == pytest.approx(-rows[1]["excess"]) == pytest.approx(25)
+    assert rows[0]["p"] == rows[1]["p"] == pytest.approx(0.0013, abs=0.0001)
+    assert findings(rows) == [
+        "net on b: 57.5 % of 1,200 images right; expression by expression less often right than the other "
+        "groups (p 0.001), which its mix of expressions hides."
+    ]
+
+
+def test_a_network_without_mistakes_cannot_be_tested():
+    labels = np.arange(7000) % 7
+    rows = by_subgroup(labels, labels, np.arange(7000) // 3500, ("a", "b"))
+    assert [row["p"] for row in rows] == [None, None]
+    assert findings([of("net", row) for row in rows]) == [NOTHING]
+    assert findings([]) == ["None of these images is in a group."]
+
+
 def test_what_cannot_be_tested_is_no_clean_bill():
     labels, codes = np.arange(40) % 7, np.zeros(40, int)
     alone = by_subgroup(labels, labels, codes, ("all",))
-    assert findings([of("net", row) for row in alone]) == [
-        "Nothing can be tested: there is one group only, or the images are too few."
-    ]
+    assert findings([of("net", row) for row in alone]) == [NOTHING]
     labels, predicted, codes = drawn([RECALLS, RECALLS, RECALLS], [EVEN, EVEN, EVEN], seed=4)
     codes[codes == 2] = 1
     codes[:4] = 2
     rows = [of("net", row) for row in by_subgroup(labels, predicted, codes, ("a", "b", "four"))]
-    assert findings(rows)[-1] == "Too few images to test: four."
+    assert findings(rows)[-1] == "Too few images or mistakes to test: four."
 
 
 def test_images_in_no_group_and_classes_that_are_missing_are_left_out():
@@ -149,30 +182,48 @@ def test_leaked_images_count_in_the_first_figure_only():
     assert seeing[1]["p"] > 0.01
     assert seeing[1]["judged"] == ((codes == 1) & ~leaked).sum() < seeing[1]["images"]
     assert seeing[1]["accuracy_judged"] == pytest.approx((predicted == labels)[(codes == 1) & ~leaked].mean())
+    assert {row["basis"] for row in seeing} == {audit.NOT_LEAKED}
     everything = by_subgroup(labels, predicted, codes, ("a", "b"), np.ones(len(codes), bool))
-    assert everything == blind  # a run on the images it learnt
+    assert {row["basis"] for row in everything} == {audit.EVERY_ONE}  # a run on the images it learnt
+    assert {row["basis"] for row in blind} == {audit.UNKNOWN_LEAKS}
+    assert [row["p"] for row in everything] == [row["p"] for row in blind]
     only = by_subgroup(labels, predicted, codes, ("a", "b"), codes == 1)
     assert (only[1]["judged"], only[1]["accuracy_judged"], only[1]["p"]) == (0, None, None)
-    assert findings([of("net", row) for row in only]) == [
-        "Nothing can be tested: there is one group only, or the images are too few."
-    ]
+    assert findings([of("net", row) for row in only]) == [NOTHING]
 
 
-def test_all_tests_of_all_runs_are_corrected_together(tmp_path, monkeypatch):
-    labels, predicted, codes = drawn([RECALLS, RECALLS - 0.05, RECALLS], [EVEN, EVEN, EVEN], 56)
-    right = np.stack([predicted == labels, np.roll(predicted == labels, 5)])
-    both = made(tmp_path, right, labels)
-    monkeypatch.setattr(audit, "FEWEST", 0)
-    whole = np.full(len(both.dataset), -1, np.int16)
-    whole[both.indices] = codes
-    rows = subgroups(both, Attribute("light", ("a", "b", "c"), whole))
+def test_all_tests_of_all_runs_are_corrected_together(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 84)
+    right = rng.random((2, 84)) < np.where(codes == 1, 0.3, 0.9)
+    both = made(tmp_path, right)
+    rows = subgroups(both, Attribute("light", ("a", "b", "c"), codes.astype(np.int16)))
     assert [(row["name"], row["group"]) for row in rows] == [(n, g) for n in "ab" for g in "abc"]
-    adjusted = multipletests([row["p"] for row in rows], method="holm")[1]
-    assert [row["p_adjusted"] for row in rows] == pytest.approx(list(adjusted))
-    halves = subgroups(both, Attribute("light", ("a", "rest"), np.minimum(whole, 1)))
-    first, second = halves[0]["p"], halves[2]["p"]
-    adjusted = multipletests([first, second], method="holm")[1]  # two groups, one test
-    assert [row["p_adjusted"] for row in halves] == pytest.approx(list(np.repeat(adjusted, 2)))
+    p_values = [row["p"] for row in rows]
+    adjusted = [row["p_adjusted"] for row in rows]
+    assert adjusted == pytest.approx(list(multipletests(p_values, method="holm")[1]))
+    alone = [p for each in (p_values[:3], p_values[3:]) for p in multipletests(each, method="holm")[1]]
+    assert adjusted != pytest.approx(alone)
+    assert min(adjusted) < 0.05
+
+
+@pytest.mark.parametrize("third", [False, True])
+def test_two_groups_are_one_test(tmp_path, monkeypatch, third):
+    """Also where a third group has no image that the run did not know."""
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 2, 84).astype(np.int16)
+    both = made(tmp_path, rng.random((2, 84)) < np.where(codes == 1, 0.2, 0.9))
+    codes[:9] = 2 if third else -1
+    if third:
+        monkeypatch.setattr(TrainedRun, "leaked", lambda *about: codes == 2)
+    rows = subgroups(both, Attribute("light", ("a", "b", "copies"), codes))
+    tested = [row for row in rows if row["p"] is not None]
+    assert [row["group"] for row in tested] == ["a", "b"] * 2
+    assert len(rows) == (6 if third else 4)
+    adjusted = multipletests([tested[0]["p"], tested[2]["p"]], method="holm")[1]
+    assert [row["p_adjusted"] for row in tested] == pytest.approx(list(np.repeat(adjusted, 2)))
+    said = [text for text in findings(rows) if " right" in text]
+    assert sorted(text[:7] for text in said) == ["a on b:", "b on b:"]
 
 
 def test_a_run_is_judged_by_the_labels_its_selection_gave_its_own_images(tmp_path):

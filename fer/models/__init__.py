@@ -280,7 +280,7 @@ _SPECS = (
         title="VGG with batch normalisation",
         parameters=7_320_135,
         source="Khaireddin & Chen 2021",
-        expected="73.28 % on PrivateTest in the paper (ten crops, 300 epochs)",
+        expected="67.1 % on PublicTest here; 73.28 % on PrivateTest in the paper (ten crops, 300 epochs)",
         cam_layer="block4_conv2_relu",
     ),
     ModelSpec(

@@ -18,11 +18,7 @@ from fer.evaluation.comparison import Comparison
 
 def subgroups(chosen: Chosen) -> None:
     """Accuracy of every run in each group of an attribute, and recall by group and expression."""
-    try:
-        found = chosen.comparison()
-    except UserError as error:
-        st.warning(panels.plain(error))
-        return
+    found = chosen.comparison()
     dataset = found.dataset
     by = st.selectbox(
         "Groups by",

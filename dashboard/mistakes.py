@@ -9,7 +9,6 @@ import streamlit as st
 from dashboard import answering, panels, selecting, state
 from dashboard.chosen import TESTS, Chosen, note_left_out
 from fer.emotions import EMOTIONS
-from fer.errors import UserError
 from fer.evaluation.comparison import Comparison
 from fer.evaluation.mistakes import agreement_counts, image_facts, ranked_images, wrong_for_every_run
 
@@ -57,11 +56,7 @@ def cell(chosen: Chosen) -> None:
     first, second = (EMOTIONS.index(emotion) for emotion in FIRST_CELL)
     true = middle.selectbox("True class", EMOTIONS, first, key=state.TRUE, **options)
     predicted = right.selectbox("Predicted", EMOTIONS, second, key=state.PREDICTED, **options)
-    try:
-        found = chosen.comparison()
-    except UserError as error:
-        st.warning(panels.plain(error))
-        return
+    found = chosen.comparison()
     note_left_out(found)
     number = chosen.names.index(name)
     positions = ranked_images(found, number, "all", "confidence", true, predicted)
@@ -71,11 +66,7 @@ def cell(chosen: Chosen) -> None:
 
 def gallery(chosen: Chosen) -> None:
     """Wrong or right faces, sorted and filtered, with marks into a selection."""
-    try:
-        found = chosen.comparison()
-    except UserError as error:
-        st.warning(panels.plain(error))
-        return
+    found = chosen.comparison()
     counts = agreement_counts(found)
     st.caption("Right answers: " + ", ".join(f"{key} models {n:,} images" for key, n in counts.items()))
     note_left_out(found)

@@ -200,18 +200,10 @@ def accuracy_by(bins: Mapping[str, Sequence[Mapping[str, Any]]], measure: str) -
     """`{run: bins}`: accuracy with its 95 % interval in bins of equally many images, one line a run."""
     figure = go.Figure()
     for n, (run, found) in enumerate(bins.items()):
-        accuracy = np.array([100 * b["accuracy"] for b in found])
-        bounds = np.array([[100 * x for x in b["interval"]] for b in found]).reshape(-1, 2)
         figure.add_scatter(
             x=[b["mean"] for b in found],
-            y=accuracy,
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": bounds[:, 1] - accuracy,
-                "arrayminus": accuracy - bounds[:, 0],
-                "thickness": 1,
-            },
+            y=[100 * b["accuracy"] for b in found],
+            error_y=_error_bars(found, "accuracy"),
             mode="lines+markers",
             line={"color": SERIES[n % len(SERIES)]},
             name=run,
@@ -219,6 +211,17 @@ def accuracy_by(bins: Mapping[str, Sequence[Mapping[str, Any]]], measure: str) -
             hovertemplate=f"{run}, {measure} %{{x:.4g}}: %{{y:.1f}} % right<extra></extra>",
         )
     return finish(figure, f"{measure.capitalize()} (mean of each tenth of the images)", "Accuracy (%)")
+
+
+def _error_bars(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """Plotly's error bars, in percent: `interval` of each row around its `key`."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (row["interval"][1] - row[key]) for row in rows],
+        "arrayminus": [100 * (row[key] - row["interval"][0]) for row in rows],
+        "thickness": 1,
+    }
 
 
 def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -230,19 +233,11 @@ def subgroups(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     for n, (run, name) in enumerate(runs):
         own = [row for row in rows if row["run"] == run]
         shown = ["<br>".join(html.escape(line) for line in wrap(row["group"], 18)) for row in own]
-        accuracy = np.array([100 * row["accuracy_judged"] for row in own])
-        bounds = np.array([[100 * x for x in row["interval"]] for row in own]).reshape(-1, 2)
         colour = SERIES[n % len(SERIES)]
         figure.add_scatter(
-            x=accuracy,
+            x=[100 * row["accuracy_judged"] for row in own],
             y=shown,
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": bounds[:, 1] - accuracy,
-                "arrayminus": accuracy - bounds[:, 0],
-                "thickness": 1,
-            },
+            error_x=_error_bars(own, "accuracy_judged"),
             orientation="h",  # or runs of one group would lie on each other
             mode="markers",
             marker={"color": colour, "size": 10},

@@ -168,7 +168,7 @@ def test_a_table_of_groups_is_imported_listed_and_removed(folder, tmp_path, caps
     for wrong, why in (
         (("import", "tiny", "--file", "nowhere.csv"), "There is no file 'nowhere.csv'"),
         (("import", "tiny"), "Name the CSV file"),
-        (("import", "tiny", "glasses", "--file", str(table)), "Name the CSV file"),
+        (("import", "tiny", "glasses", "--file", str(table)), "Leave out 'glasses'"),
         (("remove", "tiny"), "Name the attribute"),
         (("remove", "tiny", "glasses"), "imported attribute 'glasses'"),
     ):

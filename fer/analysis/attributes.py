@@ -7,7 +7,6 @@ in `cache/attributes/<fingerprint>/<attribute>.json`. Brightness, contrast, shar
 table.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,7 +127,7 @@ def delete_attribute(dataset: Dataset, name: str) -> None:
 
 
 def _from_cells(dataset: Dataset, name: str, values: dict[int, str]) -> Attribute:
-    groups = sorted(Counter(values.values()))
+    groups = sorted(set(values.values()))
     if len(groups) > MAX_GROUPS:
         raise UserError(
             f"{name} has {len(groups):,} different values, such as {groups[0]!r} and {groups[1]!r}; at most "

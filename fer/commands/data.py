@@ -121,14 +121,15 @@ def selection(options: argparse.Namespace, progress: Progress) -> Any:
         return [{"selection": s.name, "version": s.version, **s.counts()} for s in opened]
     if not options.name:
         raise UserError(f"Name the selection: python -m fer selection {options.verb} DATASET NAME.")
+    command = f"selection {options.verb} DATASET NAME"
     if options.verb == "drop-leaked":
         made = selections.drop_leaked(dataset, options.name)
     elif options.verb == "import":
-        made = import_csv(dataset, options.name, Path(_file_argument(options)).read_bytes())
+        made = import_csv(dataset, options.name, Path(_file_argument(options, command)).read_bytes())
     else:
         made = selections.open_selection(dataset, options.name)
         if options.verb == "export":
-            write_text(Path(_file_argument(options)), export_csv(dataset, made))
+            write_text(Path(_file_argument(options, command)), export_csv(dataset, made))
     return {"selection": made.name, "version": made.version, "reference": made.reference, **made.counts()}
 
 
@@ -138,11 +139,10 @@ def attribute(options: argparse.Namespace, progress: Progress) -> list[dict[str,
 
     dataset = open_dataset(options.dataset)
     if options.verb == "import":
-        if not options.file or options.name:
-            raise UserError("Name the CSV file: python -m fer attribute import DATASET --file CSV.")
-        if not Path(options.file).is_file():
-            raise UserError(f"There is no file {options.file!r}.")
-        attributes.import_attributes(dataset, Path(options.file).read_bytes())
+        if options.name:
+            raise UserError(f"Leave out {options.name!r}: the columns of the CSV name the attributes.")
+        file = _file_argument(options, "attribute import DATASET")
+        attributes.import_attributes(dataset, Path(file).read_bytes())
     elif options.verb == "remove":
         if not options.name:
             raise UserError("Name the attribute: python -m fer attribute remove DATASET NAME.")
@@ -158,9 +158,9 @@ def attribute(options: argparse.Namespace, progress: Progress) -> list[dict[str,
     return rows
 
 
-def _file_argument(options: argparse.Namespace) -> str:
+def _file_argument(options: argparse.Namespace, command: str) -> str:
     if not options.file:
-        raise UserError(f"Name the CSV file: python -m fer selection {options.verb} DATASET NAME --file F.")
+        raise UserError(f"Name the CSV file: python -m fer {command} --file F.")
     if options.verb == "import" and not Path(options.file).is_file():
         raise UserError(f"There is no file {options.file!r}.")
     return options.file

@@ -196,6 +196,19 @@ def test_a_run_deleted_while_it_is_compared_leaves_the_others(folders):
     assert len(compare(view="Confusion").get("plotly_chart")) == 4
 
 
+@pytest.mark.parametrize("view", ["Errors", "Subgroups", "Calibration", "Confusion"])
+def test_runs_that_share_no_image_are_one_message(view, dataset, folders):
+    other = tiny_dataset("other", per_class=9, seed=5)
+    folder = folders[2]
+    write_facts(folder, other, seed=2)
+    content = json.loads((folder / "config.json").read_text())
+    storage.write_json(folder / "config.json", content | {"recipe": "baseline_cnn", "created": 1e9})
+    predict(folder, other, 2)
+    page = compare(view=view)
+    assert not page.exception
+    assert any("2 different data sets" in error.value for error in page.error)
+
+
 def test_the_ensemble_is_that_of_the_ticked_runs(folders):
     from fer.evaluation.comparison import compare as aligned
     from fer.evaluation.ensemble import ensemble_reports
